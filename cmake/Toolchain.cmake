@@ -1,0 +1,41 @@
+# Compiler and linker flags for every target. One place, so that a program's hardening can be read here.
+
+if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang" OR CMAKE_CXX_COMPILER_VERSION VERSION_LESS 19)
+  message(FATAL_ERROR "mote is built with clang 19 or newer; found ${CMAKE_CXX_COMPILER_ID} "
+                      "${CMAKE_CXX_COMPILER_VERSION}. Use a preset: cmake --preset release")
+endif()
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+set(CMAKE_CXX_STANDARD 23)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+
+add_compile_options(
+  -Wall -Wextra -Wshadow -Wimplicit-fallthrough -Wnon-virtual-dtor
+  "$<$<COMPILE_LANGUAGE:CXX>:-Wthread-safety;-Werror=thread-safety;-Werror=unused-result>"
+  -fno-strict-aliasing
+  -fstack-protector-strong
+  -ftrivial-auto-var-init=zero)
+add_compile_definitions(_GNU_SOURCE FMT_STATIC_THOUSANDS_SEPARATOR=',')
+add_link_options(-fuse-ld=lld -Wl,-z,relro,-z,now,-z,noexecstack)
+
+if(MOTE_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+  add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-flto=thin;-ffunction-sections;-fdata-sections>"
+                      "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=cfi-vcall,cfi-icall,cfi-nvcall>"
+                      -D_FORTIFY_SOURCE=2 -g0)
+  add_link_options(-flto=thin -fsanitize=cfi-vcall,cfi-icall,cfi-nvcall -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
+endif()

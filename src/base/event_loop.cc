@@ -1,0 +1,151 @@
+#include "base/event_loop.h"
+
+#include <sys/epoll.h>
+#include <sys/timerfd.h>
+
+#include <array>
+
+namespace mote {
+namespace {
+
+constexpr std::uint64_t kWakeId = 0;
+
+Result<void> set_timerfd(int fd, std::chrono::nanoseconds first, std::chrono::nanoseconds period) {
+  const auto to_timespec = [](std::chrono::nanoseconds time) {
+    return timespec{.tv_sec = time.count() / 1'000'000'000,
+                    .tv_nsec = time.count() % 1'000'000'000};
+  };
+  const itimerspec spec{.it_interval = to_timespec(period), .it_value = to_timespec(first)};
+  if (::timerfd_settime(fd, 0, &spec, nullptr) < 0) return fail_errno(errno, "set a timer");
+  return {};
+}
+
+}  // namespace
+
+EventLoop::Watch& EventLoop::Watch::operator=(Watch&& other) noexcept {
+  if (this != &other) {
+    cancel();
+    loop_ = std::exchange(other.loop_, nullptr);
+    id_ = other.id_;
+    fd_ = other.fd_;
+  }
+  return *this;
+}
+
+Result<void> EventLoop::Watch::modify(std::uint32_t events) {
+  epoll_event event{.events = events, .data = {.u64 = id_}};
+  if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, fd_, &event) < 0) {
+    return fail_errno(errno, "change what is watched of descriptor {}", fd_);
+  }
+  return {};
+}
+
+void EventLoop::Watch::cancel() {
+  if (loop_ == nullptr) return;
+  ::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_DEL, fd_, nullptr);
+  loop_->entries_.erase(id_);
+  loop_ = nullptr;
+}
+
+Result<void> EventLoop::Timer::set(std::chrono::nanoseconds delay) {
+  // A value of 0 would disarm.
+  return set_timerfd(fd_.get(), std::max(delay, std::chrono::nanoseconds(1)), {});
+}
+
+Result<void> EventLoop::Timer::set_periodic(std::chrono::nanoseconds period) {
+  return set_timerfd(fd_.get(), period, period);
+}
+
+Result<void> EventLoop::Timer::disarm() { return set_timerfd(fd_.get(), {}, {}); }
+
+EventLoop::EventLoop(UniqueFd epoll, UniqueFd wake)
+    : epoll_(std::move(epoll)), wake_(std::move(wake)) {}
+
+EventLoop::~EventLoop() = default;
+
+Result<std::unique_ptr<EventLoop>> EventLoop::create() {
+  UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
+  if (!epoll) return fail_errno(errno, "create an epoll descriptor");
+  MOTE_TRY(UniqueFd wake, make_eventfd());
+  epoll_event event{.events = EPOLLIN, .data = {.u64 = kWakeId}};
+  if (::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, wake.get(), &event) < 0) {
+    return fail_errno(errno, "watch the event loop's own descriptor");
+  }
+  return std::unique_ptr<EventLoop>(new EventLoop(std::move(epoll), std::move(wake)));
+}
+
+Result<EventLoop::Watch> EventLoop::watch(int fd, std::uint32_t events, Handler handler) {
+  const std::uint64_t id = next_id_++;
+  epoll_event event{.events = events, .data = {.u64 = id}};
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) < 0) {
+    return fail_errno(errno, "watch descriptor {}", fd);
+  }
+  entries_.emplace(id, std::make_shared<Entry>(Entry{std::move(handler)}));
+  return Watch(this, id, fd);
+}
+
+Result<EventLoop::Timer> EventLoop::timer(Task task) {
+  Timer timer;
+  timer.fd_ = UniqueFd(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+  if (!timer.fd_) return fail_errno(errno, "create a timer");
+  const int fd = timer.fd_.get();
+  MOTE_TRY(timer.watch_, watch(fd, EPOLLIN, [fd, task = std::move(task)](std::uint32_t) mutable {
+             // Nothing to take: it was set anew after it had become due.
+             if (drain_eventfd(fd) > 0) task();
+           }));
+  return timer;
+}
+
+void EventLoop::post(Task task) {
+  {
+    MutexLock lock(mutex_);
+    posted_.push_back(std::move(task));
+  }
+  signal_eventfd(wake_.get());
+}
+
+void EventLoop::stop() {
+  post([this] { stopping_ = true; });
+}
+
+Result<void> EventLoop::run() {
+  stopping_ = false;
+  while (!stopping_) {
+    auto handled = run_once(-1);
+    if (!handled) return detail::take_error(handled);
+  }
+  return {};
+}
+
+Result<bool> EventLoop::run_once(int timeout_ms) {
+  std::array<epoll_event, 32> events;
+  int count = 0;
+  do {
+    count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+  } while (count < 0 && errno == EINTR);
+  if (count < 0) return fail_errno(errno, "wait for events");
+  for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(count))) {
+    if (event.data.u64 == kWakeId) {
+      drain_eventfd(wake_.get());
+      run_posted();
+      continue;
+    }
+    // An earlier handler of this turn may have ended this watch.
+    const auto found = entries_.find(event.data.u64);
+    if (found == entries_.end()) continue;
+    const std::shared_ptr<Entry> entry = found->second;
+    entry->handler(event.events);
+  }
+  return count > 0;
+}
+
+void EventLoop::run_posted() {
+  std::vector<Task> tasks;
+  {
+    MutexLock lock(mutex_);
+    tasks.swap(posted_);
+  }
+  for (Task& task : tasks) task();
+}
+
+}  // namespace mote

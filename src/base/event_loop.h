@@ -1,0 +1,107 @@
+// EventLoop runs handlers on one thread when descriptors become ready, when timers are due, or when
+// another thread posts work. Everything but post() and stop() belongs to the thread that calls
+// run().
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/sync.h"
+#include "base/unique_fd.h"
+
+namespace mote {
+
+class EventLoop {
+ public:
+  using Task = std::move_only_function<void()>;
+  // Gets the ready events: EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR.
+  using Handler = std::move_only_function<void(std::uint32_t events)>;
+
+  // Keeps a descriptor watched; its end ends the watching, also from inside the handler. The loop
+  // must outlive it.
+  class Watch {
+   public:
+    Watch() = default;
+    Watch(Watch&& other) noexcept { *this = std::move(other); }
+    Watch& operator=(Watch&& other) noexcept;
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() { cancel(); }
+
+    // Changes the events waited for; 0 pauses (EPOLLHUP and EPOLLERR still arrive).
+    Result<void> modify(std::uint32_t events);
+    void cancel();
+    explicit operator bool() const { return loop_ != nullptr; }
+
+   private:
+    friend class EventLoop;
+    Watch(EventLoop* loop, std::uint64_t id, int fd) : loop_(loop), id_(id), fd_(fd) {}
+
+    EventLoop* loop_ = nullptr;
+    std::uint64_t id_ = 0;
+    int fd_ = -1;
+  };
+
+  // A one-shot or periodic timer on CLOCK_MONOTONIC.
+  class Timer {
+   public:
+    Timer() = default;
+    // Due once, `delay` from now; replaces what was set before. A delay of 0 fires at the next
+    // turn.
+    Result<void> set(std::chrono::nanoseconds delay);
+    // Due every `period` (more than 0).
+    Result<void> set_periodic(std::chrono::nanoseconds period);
+    Result<void> disarm();
+
+   private:
+    friend class EventLoop;
+    UniqueFd fd_;
+    Watch watch_;
+  };
+
+  static Result<std::unique_ptr<EventLoop>> create();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+  ~EventLoop();
+
+  // Calls `handler` on the loop's thread whenever `fd` has one of `events` (EPOLLIN, ...). The
+  // caller keeps `fd` open for as long as the watch lives.
+  Result<Watch> watch(int fd, std::uint32_t events, Handler handler);
+  // A disarmed timer whose expiry calls `task`.
+  Result<Timer> timer(Task task);
+
+  // Runs `task` on the loop's thread at its next turn. From any thread.
+  void post(Task task) EXCLUDES(mutex_);
+  // Makes run() return after the handlers of the current turn. From any thread.
+  void stop();
+
+  // Handles events until stop().
+  Result<void> run();
+  // Handles what is ready, waiting at most `timeout_ms` (-1: for ever) for the first; true when
+  // anything was handled.
+  Result<bool> run_once(int timeout_ms);
+
+ private:
+  struct Entry {
+    Handler handler;
+  };
+
+  EventLoop(UniqueFd epoll, UniqueFd wake);
+  void run_posted() EXCLUDES(mutex_);
+
+  UniqueFd epoll_;
+  UniqueFd wake_;
+  // Shared, so that a handler which cancels its own watch lives to its end.
+  std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_;
+  std::uint64_t next_id_ = 1;
+  bool stopping_ = false;
+  Mutex mutex_;
+  std::vector<Task> posted_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mote

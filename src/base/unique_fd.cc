@@ -1,0 +1,114 @@
+#include "base/unique_fd.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <array>
+
+namespace mote {
+
+void UniqueFd::reset(int fd) {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = fd;
+}
+
+Result<UniqueFd> UniqueFd::duplicate() const {
+  UniqueFd copy(::fcntl(fd_, F_DUPFD_CLOEXEC, 0));
+  if (!copy) return fail_errno(errno, "duplicate descriptor {}", fd_);
+  return copy;
+}
+
+Result<UniqueFd> open_file(const std::string& path, int flags, unsigned mode) {
+  UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) return fail_errno(errno, "open '{}'", path);
+  return fd;
+}
+
+Result<UniqueFd> make_eventfd(unsigned initial) {
+  UniqueFd fd(::eventfd(initial, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!fd) return fail_errno(errno, "create an eventfd");
+  return fd;
+}
+
+Result<std::optional<std::size_t>> read_some(int fd, std::span<std::byte> into) {
+  ssize_t count = 0;
+  do {
+    count = ::read(fd, into.data(), into.size());
+  } while (count < 0 && errno == EINTR);
+  if (count >= 0) return static_cast<std::size_t>(count);
+  if (errno == EAGAIN) return std::nullopt;
+  return fail_errno(errno, "read descriptor {}", fd);
+}
+
+Result<std::optional<std::size_t>> write_some(int fd, std::span<const std::byte> from) {
+  ssize_t count = 0;
+  do {
+    count = ::write(fd, from.data(), from.size());
+  } while (count < 0 && errno == EINTR);
+  if (count >= 0) return static_cast<std::size_t>(count);
+  if (errno == EAGAIN) return std::nullopt;
+  return fail_errno(errno, "write descriptor {}", fd);
+}
+
+Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < into.size()) {
+    const ssize_t count =
+        ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, "read {} bytes at offset {}", into.size(), offset);
+    if (count == 0) break;
+    done += static_cast<std::size_t>(count);
+  }
+  return done;
+}
+
+Result<void> write_at(int fd, std::span<const std::byte> from, std::uint64_t offset) {
+  std::size_t done = 0;
+  while (done < from.size()) {
+    const ssize_t count =
+        ::pwrite(fd, from.data() + done, from.size() - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, "write {} bytes at offset {}", from.size(), offset);
+    done += static_cast<std::size_t>(count);
+  }
+  return {};
+}
+
+Result<void> write_all(int fd, std::span<const std::byte> from) {
+  while (!from.empty()) {
+    const ssize_t count = ::write(fd, from.data(), from.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return fail_errno(errno, "write descriptor {}", fd);
+    from = from.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<std::string> read_all(int fd, std::size_t limit) {
+  std::string text;
+  std::array<std::byte, 16384> buffer;
+  while (true) {
+    MOTE_TRY(const auto count, read_some(fd, buffer));
+    if (!count) return fail(ErrorKind::kIo, "descriptor {} has nothing to read yet", fd);
+    if (*count == 0) return text;
+    if (text.size() + *count > limit) {
+      return fail(ErrorKind::kInvalid, "more than {} bytes, which is the most that is read", limit);
+    }
+    text.append(reinterpret_cast<const char*>(buffer.data()), *count);
+  }
+}
+
+void signal_eventfd(int fd) {
+  const std::uint64_t one = 1;
+  // EAGAIN means that the counter is full, so its reader has been told already.
+  [[maybe_unused]] const ssize_t written = ::write(fd, &one, sizeof one);
+}
+
+std::uint64_t drain_eventfd(int fd) {
+  std::uint64_t count = 0;
+  return ::read(fd, &count, sizeof count) == sizeof count ? count : 0;
+}
+
+}  // namespace mote

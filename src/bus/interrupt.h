@@ -1,0 +1,33 @@
+// An interrupt line as a device sees it: something to trigger, from any thread.
+#pragma once
+
+#include <utility>
+
+#include "base/unique_fd.h"
+
+namespace mote::bus {
+
+class Interrupt {
+ public:
+  virtual ~Interrupt() = default;
+  // Raises the interrupt once (an edge).
+  virtual void trigger() = 0;
+};
+
+// An interrupt that is an eventfd, which KVM's irqfd turns into one without a system call of ours
+// beyond the write.
+class EventFdInterrupt final : public Interrupt {
+ public:
+  static Result<EventFdInterrupt> create() {
+    MOTE_TRY(UniqueFd fd, make_eventfd());
+    return EventFdInterrupt(std::move(fd));
+  }
+  void trigger() override { signal_eventfd(fd_.get()); }
+  int fd() const { return fd_.get(); }
+
+ private:
+  explicit EventFdInterrupt(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+}  // namespace mote::bus

@@ -1,0 +1,219 @@
+#include "memory/guest_memory.h"
+
+#include <linux/memfd.h>
+#include <linux/mman.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+namespace mote::memory {
+namespace {
+
+constexpr std::uint64_t kHugePageSize = 2 << 20;
+
+std::uint64_t page_size(Backing backing) {
+  return backing == Backing::kHugetlb2M ? kHugePageSize : kPageSize;
+}
+
+Result<void> check_ranges(const MemoryConfig& config) {
+  const std::uint64_t page = page_size(config.backing);
+  GuestAddress end = 0;
+  if (config.ranges.empty()) return fail(ErrorKind::kInvalid, "guest memory has no range");
+  for (const Range& range : config.ranges) {
+    if (range.size == 0 || range.start % page != 0 || range.size % page != 0) {
+      return fail(ErrorKind::kInvalid,
+                  "guest memory of {} bytes at {:#x} must start and end at a multiple of {} bytes",
+                  range.size, range.start, page);
+    }
+    if (range.start < end || range.size > UINT64_MAX - range.start) {
+      return fail(ErrorKind::kInvalid,
+                  "guest memory of {} bytes at {:#x} overlaps what comes before it", range.size,
+                  range.start);
+    }
+    end = range.end();
+  }
+  return {};
+}
+
+Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, int memfd,
+                                std::uint64_t file_offset) {
+  constexpr int kProtection = PROT_READ | PROT_WRITE;
+  switch (config.backing) {
+    case Backing::kMemfd:
+      return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
+                                       MAP_SHARED | MAP_NORESERVE, memfd, file_offset);
+    case Backing::kHugetlb2M:
+      // Reserved at once: a pool that is too small is an error here, not a SIGBUS in the guest.
+      return MappedMemory::map(range.size, kProtection,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB);
+    case Backing::kAnonymous:
+      break;
+  }
+  return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
+                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+Result<UniqueFd> make_memfd(const MemoryConfig& config) {
+  std::uint64_t total = 0;
+  for (const Range& range : config.ranges) total += range.size;
+  UniqueFd fd(::memfd_create("guest-memory", MFD_CLOEXEC));
+  if (!fd) return fail_errno(errno, "create a memfd for guest memory");
+  if (::ftruncate(fd.get(), static_cast<off_t>(total)) < 0) {
+    return fail_errno(errno, "size the memfd of guest memory to {} bytes", total);
+  }
+  return fd;
+}
+
+void advise(const MemoryConfig& config, const MappedMemory& mapping) {
+  // Names the mapping in /proc/PID/maps where the kernel can; nothing depends on it.
+  ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.data(), mapping.size(), "guest-memory");
+  // The default of a host may be huge pages everywhere: a guest's first touch would then cost 2
+  // MiB.
+  if (config.backing != Backing::kHugetlb2M) {
+    ::madvise(mapping.data(), mapping.size(),
+              config.transparent_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  }
+  ::madvise(mapping.data(), mapping.size(), MADV_DONTDUMP);
+}
+
+}  // namespace
+
+DirtyBitmap::DirtyBitmap(std::uint64_t bytes) : words_((bytes / kPageSize + 63) / 64) {}
+
+void DirtyBitmap::mark(std::uint64_t offset, std::uint64_t length) {
+  if (length == 0) return;
+  for (std::uint64_t page = offset / kPageSize; page <= (offset + length - 1) / kPageSize; ++page) {
+    words_[page / 64].fetch_or(std::uint64_t{1} << (page % 64), std::memory_order_relaxed);
+  }
+}
+
+bool DirtyBitmap::test(std::uint64_t page) const {
+  return (words_[page / 64].load(std::memory_order_relaxed) >> (page % 64) & 1) != 0;
+}
+
+std::vector<std::uint64_t> DirtyBitmap::take() {
+  std::vector<std::uint64_t> taken;
+  taken.reserve(words_.size());
+  for (auto& word : words_) taken.push_back(word.exchange(0, std::memory_order_relaxed));
+  return taken;
+}
+
+bool GuestSlice::read(std::uint64_t offset, std::span<std::byte> into) const {
+  if (!inside(offset, into.size())) return false;
+  if (!into.empty()) std::memcpy(into.data(), host_ + offset, into.size());
+  return true;
+}
+
+bool GuestSlice::write(std::uint64_t offset, std::span<const std::byte> from) const {
+  if (!inside(offset, from.size())) return false;
+  if (from.empty()) return true;
+  std::memcpy(host_ + offset, from.data(), from.size());
+  mark_dirty(offset, from.size());
+  return true;
+}
+
+bool GuestSlice::zero(std::uint64_t offset, std::uint64_t length) const {
+  if (!inside(offset, length)) return false;
+  if (length == 0) return true;
+  std::memset(host_ + offset, 0, length);
+  mark_dirty(offset, length);
+  return true;
+}
+
+std::optional<GuestSlice> GuestSlice::sub(std::uint64_t offset, std::uint64_t length) const {
+  if (!inside(offset, length)) return std::nullopt;
+  return GuestSlice(host_ + offset, length, dirty_, region_offset_ + offset);
+}
+
+Result<GuestMemory> GuestMemory::create(const MemoryConfig& config) {
+  MOTE_CHECK(check_ranges(config));
+  GuestMemory memory;
+  if (config.backing == Backing::kMemfd) {
+    MOTE_TRY(memory.memfd_, make_memfd(config));
+  }
+  std::uint64_t file_offset = 0;
+  for (const Range& range : config.ranges) {
+    auto mapping = map_region(config, range, memory.memfd_.get(), file_offset);
+    if (!mapping) {
+      return std::unexpected(std::move(mapping.error())
+                                 .within(fmt::format("guest memory of {} MiB at {:#x} from {}",
+                                                     range.size >> 20, range.start,
+                                                     config.backing == Backing::kHugetlb2M
+                                                         ? "the host's pool of 2 MiB huge pages "
+                                                           "(see /proc/sys/vm/nr_hugepages)"
+                                                         : "the host's memory")));
+    }
+    advise(config, *mapping);
+    Region region{
+        .range = range, .mapping = std::move(*mapping), .file_offset = file_offset, .dirty = {}};
+    if (config.track_dirty_pages) region.dirty = std::make_unique<DirtyBitmap>(range.size);
+    memory.regions_.push_back(std::move(region));
+    file_offset += range.size;
+  }
+  return memory;
+}
+
+std::optional<GuestSlice> GuestMemory::find(GuestAddress address, std::uint64_t length) const {
+  for (const Region& region : regions_) {
+    if (address < region.range.start || address > region.range.end()) continue;
+    const std::uint64_t offset = address - region.range.start;
+    if (length > region.range.size - offset) continue;
+    return GuestSlice(region.mapping.data() + offset, length, region.dirty.get(), offset);
+  }
+  return std::nullopt;
+}
+
+Result<GuestSlice> GuestMemory::slice(GuestAddress address, std::uint64_t length) const {
+  if (auto found = find(address, length)) return *found;
+  return fail(ErrorKind::kGuest, "{} bytes at guest address {:#x} are not all in guest memory",
+              length, address);
+}
+
+Result<void> GuestMemory::read(GuestAddress address, std::span<std::byte> into) const {
+  MOTE_TRY(const GuestSlice part, slice(address, into.size()));
+  static_cast<void>(part.read(0, into));
+  return {};
+}
+
+Result<void> GuestMemory::write(GuestAddress address, std::span<const std::byte> from) const {
+  MOTE_TRY(const GuestSlice part, slice(address, from.size()));
+  static_cast<void>(part.write(0, from));
+  return {};
+}
+
+Result<void> GuestMemory::load_file(GuestAddress address, std::uint64_t length, int fd,
+                                    std::uint64_t offset) const {
+  MOTE_TRY(const GuestSlice part, slice(address, length));
+  const iovec target = part.lend_for_writing();
+  MOTE_TRY(const std::size_t count,
+           read_at(fd, {static_cast<std::byte*>(target.iov_base), target.iov_len}, offset));
+  if (count < length) {
+    return fail(ErrorKind::kInvalid, "the file ends after {} of {} bytes at offset {}", count,
+                length, offset);
+  }
+  return {};
+}
+
+std::vector<RegionView> GuestMemory::regions() const {
+  std::vector<RegionView> views;
+  views.reserve(regions_.size());
+  for (const Region& region : regions_) {
+    views.push_back({.range = region.range,
+                     .host_address = reinterpret_cast<std::uintptr_t>(region.mapping.data()),
+                     .fd = memfd_.get(),
+                     .file_offset = region.file_offset});
+  }
+  return views;
+}
+
+std::uint64_t GuestMemory::total_size() const {
+  std::uint64_t total = 0;
+  for (const Region& region : regions_) total += region.range.size;
+  return total;
+}
+
+GuestAddress GuestMemory::end() const { return regions_.back().range.end(); }
+
+}  // namespace mote::memory

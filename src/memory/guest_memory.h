@@ -1,0 +1,198 @@
+// GuestMemory is the guest's physical memory as the monitor sees it: regions of host memory at
+// guest addresses. The guest changes it at any moment, so nothing here hands out a pointer: values
+// are copied, ranges are checked, and what is written marks its pages dirty. Safe to use from
+// several threads at once.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+#include "base/mapped_memory.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+namespace mote::memory {
+
+using GuestAddress = std::uint64_t;
+
+inline constexpr std::uint64_t kPageSize = 4096;
+
+// Where guest memory comes from.
+enum class Backing {
+  kAnonymous,  // private anonymous pages
+  kMemfd,      // a shared memfd: for vhost-user backends and for forking
+  kHugetlb2M,  // hugetlbfs pages of 2 MiB from the host's pool, private
+};
+
+// A range of guest-physical addresses: [start, start + size).
+struct Range {
+  GuestAddress start = 0;
+  std::uint64_t size = 0;
+  GuestAddress end() const { return start + size; }
+};
+
+struct MemoryConfig {
+  std::vector<Range> ranges;  // ascending, apart, each a multiple of the page size of the backing
+  Backing backing = Backing::kAnonymous;
+  bool transparent_huge_pages = false;  // madvise(MADV_HUGEPAGE)
+  bool track_dirty_pages = false;       // keep a bitmap of the pages that the monitor writes
+};
+
+// Which pages were written, a bit a page, counted from the start of a region.
+class DirtyBitmap {
+ public:
+  explicit DirtyBitmap(std::uint64_t bytes);
+  void mark(std::uint64_t offset, std::uint64_t length);
+  bool test(std::uint64_t page) const;
+  // Takes all bits and clears them, 64 pages a word.
+  std::vector<std::uint64_t> take();
+
+ private:
+  std::vector<std::atomic<std::uint64_t>> words_;
+};
+
+// A checked range of guest memory within one region. It copies in and out, splits, and lends iovecs
+// for system calls; it has no way to look at a byte twice without saying so. Valid for as long as
+// its GuestMemory.
+class GuestSlice {
+ public:
+  GuestSlice() = default;
+
+  std::uint64_t size() const { return size_; }
+
+  // Copies out `into.size()` bytes from `offset`; false, with nothing copied, when that passes the
+  // end.
+  [[nodiscard]] bool read(std::uint64_t offset, std::span<std::byte> into) const;
+  // Copies in; false, with nothing written, when that passes the end.
+  [[nodiscard]] bool write(std::uint64_t offset, std::span<const std::byte> from) const;
+  // Writes `length` zero bytes.
+  [[nodiscard]] bool zero(std::uint64_t offset, std::uint64_t length) const;
+
+  // One value, copied once. nullopt past the end.
+  template <typename T>
+  std::optional<T> read(std::uint64_t offset) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    T value;
+    if (!read(offset, std::as_writable_bytes(std::span(&value, 1)))) return std::nullopt;
+    return value;
+  }
+  template <typename T>
+  [[nodiscard]] bool write(std::uint64_t offset, const T& value) const {
+    static_assert(std::is_trivially_copyable_v<T>);
+    return write(offset, std::as_bytes(std::span(&value, 1)));
+  }
+
+  // A naturally aligned integer, read or written in one access that no other CPU sees half done.
+  // `offset` must be inside and aligned, which whoever made the slice has checked.
+  template <typename T>
+  T load(std::uint64_t offset, std::memory_order order) const {
+    static_assert(std::is_unsigned_v<T>);
+    return std::atomic_ref<T>(*reinterpret_cast<T*>(host_ + offset)).load(order);
+  }
+  template <typename T>
+  void store(std::uint64_t offset, T value, std::memory_order order) const {
+    static_assert(std::is_unsigned_v<T>);
+    std::atomic_ref<T>(*reinterpret_cast<T*>(host_ + offset)).store(value, order);
+    mark_dirty(offset, sizeof(T));
+  }
+
+  // The part [offset, offset + length); nullopt when that is not inside.
+  std::optional<GuestSlice> sub(std::uint64_t offset, std::uint64_t length) const;
+
+  // Lends the whole slice to a system call that reads from it.
+  iovec lend_for_reading() const { return {host_, static_cast<std::size_t>(size_)}; }
+  // Lends the whole slice to a system call that writes to it; its pages count as dirty from now on.
+  iovec lend_for_writing() const {
+    mark_dirty(0, size_);
+    return {host_, static_cast<std::size_t>(size_)};
+  }
+
+ private:
+  friend class GuestMemory;
+  GuestSlice(std::byte* host, std::uint64_t size, DirtyBitmap* dirty, std::uint64_t region_offset)
+      : host_(host), size_(size), dirty_(dirty), region_offset_(region_offset) {}
+  bool inside(std::uint64_t offset, std::uint64_t length) const {
+    return offset <= size_ && length <= size_ - offset;
+  }
+  void mark_dirty(std::uint64_t offset, std::uint64_t length) const {
+    if (dirty_ != nullptr) dirty_->mark(region_offset_ + offset, length);
+  }
+
+  std::byte* host_ = nullptr;
+  std::uint64_t size_ = 0;
+  DirtyBitmap* dirty_ = nullptr;
+  std::uint64_t region_offset_ = 0;
+};
+
+// What KVM and vhost-user need to know of a region.
+struct RegionView {
+  Range range;
+  std::uintptr_t host_address = 0;
+  int fd = -1;                    // the memfd, or -1
+  std::uint64_t file_offset = 0;  // of the region in it
+};
+
+class GuestMemory {
+ public:
+  // Maps every range. Errors: a range that is empty, unaligned, overlapping or past what the host
+  // can map; a pool of huge pages that is too small.
+  static Result<GuestMemory> create(const MemoryConfig& config);
+  GuestMemory(GuestMemory&&) = default;
+  GuestMemory& operator=(GuestMemory&&) = default;
+
+  // The checked range [address, address + length); an error when it is not all inside one region.
+  // Length 0 is allowed anywhere inside a region.
+  Result<GuestSlice> slice(GuestAddress address, std::uint64_t length) const;
+  // As slice(), without the cost of a message: for hot paths that answer the guest.
+  std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length) const;
+
+  template <typename T>
+  Result<T> read(GuestAddress address) const {
+    MOTE_TRY(const GuestSlice part, slice(address, sizeof(T)));
+    return *part.template read<T>(0);
+  }
+  template <typename T>
+  Result<void> write(GuestAddress address, const T& value) const {
+    MOTE_TRY(const GuestSlice part, slice(address, sizeof(T)));
+    static_cast<void>(part.write(0, value));
+    return {};
+  }
+  Result<void> read(GuestAddress address, std::span<std::byte> into) const;
+  Result<void> write(GuestAddress address, std::span<const std::byte> from) const;
+
+  // Reads `length` bytes of `fd` at `offset` straight into guest memory; an error when the file
+  // ends earlier.
+  Result<void> load_file(GuestAddress address, std::uint64_t length, int fd,
+                         std::uint64_t offset) const;
+
+  std::vector<RegionView> regions() const;
+  std::uint64_t total_size() const;
+  // The end of the last region.
+  GuestAddress end() const;
+  // The dirty bitmap of region `index`, or nullptr when pages are not tracked.
+  DirtyBitmap* dirty_bitmap(std::size_t index) const { return regions_[index].dirty.get(); }
+
+ private:
+  struct Region {
+    Range range;
+    MappedMemory mapping;
+    std::uint64_t file_offset = 0;
+    std::unique_ptr<DirtyBitmap> dirty;
+  };
+
+  GuestMemory() = default;
+
+  std::vector<Region> regions_;
+  UniqueFd memfd_;
+};
+
+}  // namespace mote::memory
