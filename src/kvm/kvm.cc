@@ -1,0 +1,228 @@
+#include "kvm/kvm.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include <array>
+
+#include "kvm/ioctl.h"
+
+namespace mote::kvm {
+namespace {
+
+#define MOTE_CAPABILITY(name) \
+  Capability { KVM_CAP_##name, #name }
+constexpr std::array kNeeded{
+    MOTE_CAPABILITY(IRQCHIP),       MOTE_CAPABILITY(USER_MEMORY),  MOTE_CAPABILITY(IOEVENTFD),
+    MOTE_CAPABILITY(IRQFD),         MOTE_CAPABILITY(SET_TSS_ADDR), MOTE_CAPABILITY(PIT2),
+    MOTE_CAPABILITY(PIT_STATE2),    MOTE_CAPABILITY(ADJUST_CLOCK), MOTE_CAPABILITY(MP_STATE),
+    MOTE_CAPABILITY(VCPU_EVENTS),   MOTE_CAPABILITY(DEBUGREGS),    MOTE_CAPABILITY(XSAVE),
+    MOTE_CAPABILITY(XCRS),          MOTE_CAPABILITY(EXT_CPUID),    MOTE_CAPABILITY(GET_TSC_KHZ),
+    MOTE_CAPABILITY(IMMEDIATE_EXIT)};
+#undef MOTE_CAPABILITY
+
+// A kernel structure that ends in an array, with room for `count` elements after it.
+template <typename Header, typename Element>
+class Trailing {
+ public:
+  explicit Trailing(std::size_t count)
+      : storage_((sizeof(Header) + count * sizeof(Element) + sizeof(std::uint64_t) - 1) /
+                 sizeof(std::uint64_t)) {}
+  Header* header() { return reinterpret_cast<Header*>(storage_.data()); }
+  Element* elements() { return reinterpret_cast<Element*>(header() + 1); }
+
+ private:
+  std::vector<std::uint64_t> storage_;
+};
+
+using CpuidBuffer = Trailing<kvm_cpuid2, kvm_cpuid_entry2>;
+
+// More than any processor has; KVM's own limit.
+constexpr std::uint32_t kMaxCpuidEntries = 256;
+
+Result<std::vector<kvm_cpuid_entry2>> get_cpuid(int fd, unsigned long request, const char* name) {
+  CpuidBuffer buffer(kMaxCpuidEntries);
+  buffer.header()->nent = kMaxCpuidEntries;
+  MOTE_CHECK(checked_ioctl(fd, request, name, buffer.header()));
+  return std::vector(buffer.elements(), buffer.elements() + buffer.header()->nent);
+}
+
+}  // namespace
+
+std::span<const Capability> needed_capabilities() { return kNeeded; }
+
+Result<Kvm> Kvm::open(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!fd && errno == ENOENT) {
+    return fail(ErrorKind::kNotFound,
+                "'{}' does not exist: this host has no KVM, or its module (kvm_intel, kvm_amd) is "
+                "not loaded",
+                path);
+  }
+  if (!fd && (errno == EACCES || errno == EPERM)) {
+    return fail(
+        ErrorKind::kPermission,
+        "no permission to open '{}': the user must be in the group that owns it, usually kvm",
+        path);
+  }
+  if (!fd) return fail_errno(errno, "open '{}'", path);
+  const int version = ::ioctl(fd.get(), KVM_GET_API_VERSION, 0);
+  if (version != KVM_API_VERSION) {
+    return fail(ErrorKind::kUnsupported, "'{}' is no KVM of API version {} (it answers {})", path,
+                KVM_API_VERSION, version);
+  }
+  MOTE_TRY(const int run_size, MOTE_IOCTL(fd.get(), KVM_GET_VCPU_MMAP_SIZE, 0));
+  if (static_cast<std::size_t>(run_size) < sizeof(kvm_run)) {
+    return fail(ErrorKind::kUnsupported, "KVM shares {} bytes with a vCPU, fewer than {}", run_size,
+                sizeof(kvm_run));
+  }
+  return Kvm(std::move(fd), static_cast<std::size_t>(run_size));
+}
+
+int Kvm::check(int capability) const {
+  const int result = ::ioctl(fd_.get(), KVM_CHECK_EXTENSION, capability);
+  return result < 0 ? 0 : result;
+}
+
+Result<void> Kvm::require_capabilities() const {
+  for (const Capability& needed : kNeeded) {
+    if (check(needed.number) == 0) {
+      return fail(ErrorKind::kUnsupported,
+                  "this host's KVM lacks KVM_CAP_{}, which every microVM needs", needed.name);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
+  return get_cpuid(fd_.get(), KVM_GET_SUPPORTED_CPUID, "KVM_GET_SUPPORTED_CPUID");
+}
+
+Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {
+  kvm_msr_list count{};
+  // The first call fails on purpose, and says how many there are.
+  if (::ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, &count) < 0 && errno != E2BIG) {
+    return fail_errno(errno, "KVM_GET_MSR_INDEX_LIST");
+  }
+  Trailing<kvm_msr_list, std::uint32_t> list(count.nmsrs);
+  list.header()->nmsrs = count.nmsrs;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.header()));
+  return std::vector(list.elements(), list.elements() + list.header()->nmsrs);
+}
+
+Result<Vm> Kvm::create_vm() const {
+  int fd = -1;
+  do {
+    fd = ::ioctl(fd_.get(), KVM_CREATE_VM, 0);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return fail_errno(errno, "KVM_CREATE_VM");
+  return Vm(UniqueFd(fd), run_size_);
+}
+
+Result<void> Vm::set_memory(const memory::GuestMemory& memory, bool log_dirty_pages,
+                            std::uint32_t first_slot) const {
+  std::uint32_t slot = first_slot;
+  for (const memory::RegionView& region : memory.regions()) {
+    const kvm_userspace_memory_region request{
+        .slot = slot++,
+        .flags = log_dirty_pages ? KVM_MEM_LOG_DIRTY_PAGES : 0U,
+        .guest_phys_addr = region.range.start,
+        .memory_size = region.range.size,
+        .userspace_addr = region.host_address,
+    };
+    MOTE_CHECK_WITHIN(MOTE_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &request),
+                      "register {} MiB of guest memory at {:#x}", region.range.size >> 20,
+                      region.range.start);
+  }
+  return {};
+}
+
+Result<void> Vm::reserve_tss(std::uint64_t address) const {
+  constexpr std::uint64_t kTssSize = 3 * memory::kPageSize;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSS_ADDR, address));
+  const std::uint64_t identity_map = address + kTssSize;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map));
+  return {};
+}
+
+Result<void> Vm::create_irqchip() const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_CREATE_IRQCHIP, 0));
+  return {};
+}
+
+Result<void> Vm::create_pit() const {
+  const kvm_pit_config config{.flags = KVM_PIT_SPEAKER_DUMMY, .pad = {}};
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_CREATE_PIT2, &config));
+  return {};
+}
+
+Result<Vcpu> Vm::create_vcpu(std::uint32_t index) const {
+  auto result = MOTE_IOCTL(fd_.get(), KVM_CREATE_VCPU, index);
+  if (!result)
+    return std::unexpected(std::move(result.error()).within(fmt::format("create vCPU {}", index)));
+  UniqueFd fd(*result);
+  MOTE_TRY(MappedMemory run,
+           MappedMemory::map(run_size_, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get()));
+  return Vcpu(std::move(fd), std::move(run));
+}
+
+Result<void> Vm::assign_irqfd(int eventfd, std::uint32_t gsi) const {
+  kvm_irqfd request{};
+  request.fd = static_cast<std::uint32_t>(eventfd);
+  request.gsi = gsi;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_IRQFD, &request));
+  return {};
+}
+
+Result<void> Vm::assign_ioeventfd(int eventfd, std::uint64_t address,
+                                  std::uint32_t datamatch) const {
+  kvm_ioeventfd request{};
+  request.datamatch = datamatch;
+  request.addr = address;
+  request.len = sizeof(std::uint32_t);
+  request.fd = eventfd;
+  request.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_IOEVENTFD, &request));
+  return {};
+}
+
+Result<kvm_irqchip> Vm::irqchip(std::uint32_t chip) const {
+  kvm_irqchip state{};
+  state.chip_id = chip;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_IRQCHIP, &state));
+  return state;
+}
+
+Result<void> Vm::set_irqchip(const kvm_irqchip& chip) const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_IRQCHIP, &chip));
+  return {};
+}
+
+Result<kvm_pit_state2> Vm::pit() const {
+  kvm_pit_state2 state{};
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_PIT2, &state));
+  return state;
+}
+
+Result<void> Vm::set_pit(const kvm_pit_state2& pit) const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_PIT2, &pit));
+  return {};
+}
+
+Result<kvm_clock_data> Vm::clock() const {
+  kvm_clock_data data{};
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_CLOCK, &data));
+  return data;
+}
+
+Result<void> Vm::set_clock(const kvm_clock_data& clock) const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_CLOCK, &clock));
+  return {};
+}
+
+int Vm::check(int capability) const {
+  const int result = ::ioctl(fd_.get(), KVM_CHECK_EXTENSION, capability);
+  return result < 0 ? 0 : result;
+}
+
+}  // namespace mote::kvm

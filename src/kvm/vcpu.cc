@@ -1,0 +1,162 @@
+#include "kvm/ioctl.h"
+#include "kvm/kvm.h"
+
+#include <algorithm>
+
+namespace mote::kvm {
+namespace {
+
+// KVM reads and writes at most so many MSRs in one call; more than any VM has.
+constexpr std::size_t kMaxMsrs = 1024;
+
+template <typename T>
+Result<T> get(int fd, unsigned long request, const char* name) {
+  T value{};
+  MOTE_CHECK(checked_ioctl(fd, request, name, &value));
+  return value;
+}
+
+template <typename T>
+Result<void> set(int fd, unsigned long request, const char* name, const T& value) {
+  MOTE_CHECK(checked_ioctl(fd, request, name, &value));
+  return {};
+}
+
+#define MOTE_GET(type, request) get<type>(fd_.get(), (request), #request)
+#define MOTE_SET(request, value) set(fd_.get(), (request), #request, (value))
+
+// kvm_cpuid2 or kvm_msrs: a count, padding, then elements.
+template <typename Element>
+std::vector<std::uint64_t> with_header(std::span<const Element> elements) {
+  static_assert(sizeof(Element) % sizeof(std::uint64_t) == 0);
+  std::vector<std::uint64_t> buffer(1 + elements.size() * sizeof(Element) / sizeof(std::uint64_t));
+  buffer[0] = elements.size();
+  std::ranges::copy(std::as_bytes(elements), std::as_writable_bytes(std::span(buffer)).begin() + 8);
+  return buffer;
+}
+static_assert(sizeof(kvm_cpuid2) == 8 && sizeof(kvm_msrs) == 8 && sizeof(kvm_cpuid_entry2) == 40);
+
+}  // namespace
+
+Result<RunOutcome> Vcpu::run() {
+  if (::ioctl(fd_.get(), KVM_RUN, 0) == 0) return RunOutcome::kExit;
+  if (errno == EINTR || errno == EAGAIN) return RunOutcome::kInterrupted;
+  return fail_errno(errno, "KVM_RUN");
+}
+
+std::span<std::byte> Vcpu::shared_bytes(std::uint64_t offset, std::size_t length) const {
+  if (offset > run_.size() || length > run_.size() - offset) return {};
+  return run_.bytes().subspan(offset, length);
+}
+
+Result<void> Vcpu::set_cpuid(std::span<const kvm_cpuid_entry2> entries) const {
+  auto buffer = with_header(entries);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_CPUID2, buffer.data()));
+  return {};
+}
+
+Result<std::vector<kvm_cpuid_entry2>> Vcpu::cpuid() const {
+  constexpr std::size_t kMost = 256;
+  const std::vector<kvm_cpuid_entry2> room(kMost);
+  auto buffer = with_header(std::span(room));
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_CPUID2, buffer.data()));
+  const auto* header = reinterpret_cast<const kvm_cpuid2*>(buffer.data());
+  const auto* entries = reinterpret_cast<const kvm_cpuid_entry2*>(buffer.data() + 1);
+  return std::vector(entries, entries + std::min<std::size_t>(header->nent, kMost));
+}
+
+Result<kvm_regs> Vcpu::regs() const { return MOTE_GET(kvm_regs, KVM_GET_REGS); }
+Result<void> Vcpu::set_regs(const kvm_regs& regs) const { return MOTE_SET(KVM_SET_REGS, regs); }
+Result<kvm_sregs> Vcpu::sregs() const { return MOTE_GET(kvm_sregs, KVM_GET_SREGS); }
+Result<void> Vcpu::set_sregs(const kvm_sregs& sregs) const {
+  return MOTE_SET(KVM_SET_SREGS, sregs);
+}
+Result<void> Vcpu::set_fpu(const kvm_fpu& fpu) const { return MOTE_SET(KVM_SET_FPU, fpu); }
+Result<kvm_lapic_state> Vcpu::lapic() const { return MOTE_GET(kvm_lapic_state, KVM_GET_LAPIC); }
+Result<void> Vcpu::set_lapic(const kvm_lapic_state& lapic) const {
+  return MOTE_SET(KVM_SET_LAPIC, lapic);
+}
+Result<kvm_mp_state> Vcpu::mp_state() const { return MOTE_GET(kvm_mp_state, KVM_GET_MP_STATE); }
+Result<void> Vcpu::set_mp_state(const kvm_mp_state& state) const {
+  return MOTE_SET(KVM_SET_MP_STATE, state);
+}
+Result<kvm_vcpu_events> Vcpu::events() const {
+  return MOTE_GET(kvm_vcpu_events, KVM_GET_VCPU_EVENTS);
+}
+Result<void> Vcpu::set_events(const kvm_vcpu_events& events) const {
+  return MOTE_SET(KVM_SET_VCPU_EVENTS, events);
+}
+Result<kvm_debugregs> Vcpu::debugregs() const { return MOTE_GET(kvm_debugregs, KVM_GET_DEBUGREGS); }
+Result<void> Vcpu::set_debugregs(const kvm_debugregs& registers) const {
+  return MOTE_SET(KVM_SET_DEBUGREGS, registers);
+}
+Result<kvm_xcrs> Vcpu::xcrs() const { return MOTE_GET(kvm_xcrs, KVM_GET_XCRS); }
+Result<void> Vcpu::set_xcrs(const kvm_xcrs& xcrs) const { return MOTE_SET(KVM_SET_XCRS, xcrs); }
+
+Result<std::vector<kvm_msr_entry>> Vcpu::msrs(std::span<const std::uint32_t> indices) const {
+  std::vector<kvm_msr_entry> found;
+  while (!indices.empty()) {
+    const auto part = indices.first(std::min(indices.size(), kMaxMsrs));
+    std::vector<kvm_msr_entry> wanted;
+    wanted.reserve(part.size());
+    for (const std::uint32_t index : part)
+      wanted.push_back({.index = index, .reserved = 0, .data = 0});
+    auto buffer = with_header(std::span<const kvm_msr_entry>(wanted));
+    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_GET_MSRS, buffer.data()));
+    const auto* entries = reinterpret_cast<const kvm_msr_entry*>(buffer.data() + 1);
+    found.insert(found.end(), entries, entries + count);
+    // KVM stops at the first that it cannot read: that one is left out, and the rest asked for
+    // again.
+    indices =
+        indices.subspan(static_cast<std::size_t>(count) < part.size() ? count + 1 : part.size());
+  }
+  return found;
+}
+
+Result<void> Vcpu::set_msrs(std::span<const kvm_msr_entry> entries) const {
+  while (!entries.empty()) {
+    const auto part = entries.first(std::min(entries.size(), kMaxMsrs));
+    auto buffer = with_header(part);
+    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_SET_MSRS, buffer.data()));
+    if (static_cast<std::size_t>(count) < part.size()) {
+      const kvm_msr_entry& refused = part[static_cast<std::size_t>(count)];
+      return fail(ErrorKind::kUnsupported, "KVM_SET_MSRS: KVM refuses MSR {:#x} = {:#x}",
+                  refused.index, refused.data);
+    }
+    entries = entries.subspan(part.size());
+  }
+  return {};
+}
+
+Result<std::vector<std::byte>> Vcpu::xsave(std::size_t size) const {
+  std::vector<std::byte> state(std::max(size, sizeof(kvm_xsave)));
+  if (size > sizeof(kvm_xsave)) {
+    MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_XSAVE2, state.data()));
+  } else {
+    MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_XSAVE, state.data()));
+  }
+  return state;
+}
+
+Result<void> Vcpu::set_xsave(std::span<const std::byte> state) const {
+  if (state.size() < sizeof(kvm_xsave)) {
+    return fail(ErrorKind::kInvalid, "an XSAVE area has {} bytes, fewer than {}", state.size(),
+                sizeof(kvm_xsave));
+  }
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_XSAVE, state.data()));
+  return {};
+}
+
+Result<std::uint32_t> Vcpu::tsc_khz() const {
+  MOTE_TRY(const int khz, MOTE_IOCTL(fd_.get(), KVM_GET_TSC_KHZ, 0));
+  return static_cast<std::uint32_t>(khz);
+}
+
+Result<void> Vcpu::set_tsc_khz(std::uint32_t khz) const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSC_KHZ, khz));
+  return {};
+}
+
+void Vcpu::note_pause() const { ::ioctl(fd_.get(), KVM_KVMCLOCK_CTRL, 0); }
+
+}  // namespace mote::kvm
