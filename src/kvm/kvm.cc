@@ -3,8 +3,10 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 
+#include "kvm/counted_array.h"
 #include "kvm/ioctl.h"
 
 namespace mote::kvm {
@@ -21,31 +23,8 @@ constexpr std::array kNeeded{
     MOTE_CAPABILITY(IMMEDIATE_EXIT)};
 #undef MOTE_CAPABILITY
 
-// A kernel structure that ends in an array, with room for `count` elements after it.
-template <typename Header, typename Element>
-class Trailing {
- public:
-  explicit Trailing(std::size_t count)
-      : storage_((sizeof(Header) + count * sizeof(Element) + sizeof(std::uint64_t) - 1) /
-                 sizeof(std::uint64_t)) {}
-  Header* header() { return reinterpret_cast<Header*>(storage_.data()); }
-  Element* elements() { return reinterpret_cast<Element*>(header() + 1); }
-
- private:
-  std::vector<std::uint64_t> storage_;
-};
-
-using CpuidBuffer = Trailing<kvm_cpuid2, kvm_cpuid_entry2>;
-
-// More than any processor has; KVM's own limit.
-constexpr std::uint32_t kMaxCpuidEntries = 256;
-
-Result<std::vector<kvm_cpuid_entry2>> get_cpuid(int fd, unsigned long request, const char* name) {
-  CpuidBuffer buffer(kMaxCpuidEntries);
-  buffer.header()->nent = kMaxCpuidEntries;
-  MOTE_CHECK(checked_ioctl(fd, request, name, buffer.header()));
-  return std::vector(buffer.elements(), buffer.elements() + buffer.header()->nent);
-}
+// KVM's own limit of CPUID entries.
+constexpr std::size_t kMaxCpuidEntries = 256;
 
 }  // namespace
 
@@ -95,19 +74,24 @@ Result<void> Kvm::require_capabilities() const {
 }
 
 Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
-  return get_cpuid(fd_.get(), KVM_GET_SUPPORTED_CPUID, "KVM_GET_SUPPORTED_CPUID");
+  CountedArray<kvm_cpuid_entry2> entries(kMaxCpuidEntries);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_SUPPORTED_CPUID, entries.argument()));
+  const auto found = entries.elements();
+  return std::vector(found.begin(), found.end());
 }
 
 Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {
-  kvm_msr_list count{};
-  // The first call fails on purpose, and says how many there are.
+  // A count, then so many indices. The first call fails on purpose, and says how many there are.
+  std::uint32_t count = 0;
   if (::ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, &count) < 0 && errno != E2BIG) {
     return fail_errno(errno, "KVM_GET_MSR_INDEX_LIST");
   }
-  Trailing<kvm_msr_list, std::uint32_t> list(count.nmsrs);
-  list.header()->nmsrs = count.nmsrs;
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.header()));
-  return std::vector(list.elements(), list.elements() + list.header()->nmsrs);
+  std::vector<std::uint32_t> list(1 + count);
+  list[0] = count;
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.data()));
+  list.resize(1 + std::min(list[0], count));
+  list.erase(list.begin());
+  return list;
 }
 
 Result<Vm> Kvm::create_vm() const {
@@ -125,7 +109,7 @@ Result<void> Vm::set_memory(const memory::GuestMemory& memory, bool log_dirty_pa
   for (const memory::RegionView& region : memory.regions()) {
     const kvm_userspace_memory_region request{
         .slot = slot++,
-        .flags = log_dirty_pages ? KVM_MEM_LOG_DIRTY_PAGES : 0U,
+        .flags = static_cast<std::uint32_t>(log_dirty_pages ? KVM_MEM_LOG_DIRTY_PAGES : 0),
         .guest_phys_addr = region.range.start,
         .memory_size = region.range.size,
         .userspace_addr = region.host_address,

@@ -1,7 +1,8 @@
+#include <algorithm>
+
+#include "kvm/counted_array.h"
 #include "kvm/ioctl.h"
 #include "kvm/kvm.h"
-
-#include <algorithm>
 
 namespace mote::kvm {
 namespace {
@@ -25,17 +26,6 @@ Result<void> set(int fd, unsigned long request, const char* name, const T& value
 #define MOTE_GET(type, request) get<type>(fd_.get(), (request), #request)
 #define MOTE_SET(request, value) set(fd_.get(), (request), #request, (value))
 
-// kvm_cpuid2 or kvm_msrs: a count, padding, then elements.
-template <typename Element>
-std::vector<std::uint64_t> with_header(std::span<const Element> elements) {
-  static_assert(sizeof(Element) % sizeof(std::uint64_t) == 0);
-  std::vector<std::uint64_t> buffer(1 + elements.size() * sizeof(Element) / sizeof(std::uint64_t));
-  buffer[0] = elements.size();
-  std::ranges::copy(std::as_bytes(elements), std::as_writable_bytes(std::span(buffer)).begin() + 8);
-  return buffer;
-}
-static_assert(sizeof(kvm_cpuid2) == 8 && sizeof(kvm_msrs) == 8 && sizeof(kvm_cpuid_entry2) == 40);
-
 }  // namespace
 
 Result<RunOutcome> Vcpu::run() {
@@ -50,19 +40,17 @@ std::span<std::byte> Vcpu::shared_bytes(std::uint64_t offset, std::size_t length
 }
 
 Result<void> Vcpu::set_cpuid(std::span<const kvm_cpuid_entry2> entries) const {
-  auto buffer = with_header(entries);
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_CPUID2, buffer.data()));
+  CountedArray<kvm_cpuid_entry2> buffer(entries);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_CPUID2, buffer.argument()));
   return {};
 }
 
 Result<std::vector<kvm_cpuid_entry2>> Vcpu::cpuid() const {
-  constexpr std::size_t kMost = 256;
-  const std::vector<kvm_cpuid_entry2> room(kMost);
-  auto buffer = with_header(std::span(room));
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_CPUID2, buffer.data()));
-  const auto* header = reinterpret_cast<const kvm_cpuid2*>(buffer.data());
-  const auto* entries = reinterpret_cast<const kvm_cpuid_entry2*>(buffer.data() + 1);
-  return std::vector(entries, entries + std::min<std::size_t>(header->nent, kMost));
+  constexpr std::size_t kMost = 256;  // KVM's own limit
+  CountedArray<kvm_cpuid_entry2> buffer(kMost);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_CPUID2, buffer.argument()));
+  const auto entries = buffer.elements();
+  return std::vector(entries.begin(), entries.end());
 }
 
 Result<kvm_regs> Vcpu::regs() const { return MOTE_GET(kvm_regs, KVM_GET_REGS); }
@@ -97,18 +85,14 @@ Result<std::vector<kvm_msr_entry>> Vcpu::msrs(std::span<const std::uint32_t> ind
   std::vector<kvm_msr_entry> found;
   while (!indices.empty()) {
     const auto part = indices.first(std::min(indices.size(), kMaxMsrs));
-    std::vector<kvm_msr_entry> wanted;
-    wanted.reserve(part.size());
-    for (const std::uint32_t index : part)
-      wanted.push_back({.index = index, .reserved = 0, .data = 0});
-    auto buffer = with_header(std::span<const kvm_msr_entry>(wanted));
-    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_GET_MSRS, buffer.data()));
-    const auto* entries = reinterpret_cast<const kvm_msr_entry*>(buffer.data() + 1);
-    found.insert(found.end(), entries, entries + count);
+    CountedArray<kvm_msr_entry> buffer(part.size());
+    for (std::size_t i = 0; i < part.size(); ++i) buffer.data()[i].index = part[i];
+    MOTE_TRY(const int result, MOTE_IOCTL(fd_.get(), KVM_GET_MSRS, buffer.argument()));
+    const auto count = static_cast<std::size_t>(result);
+    found.insert(found.end(), buffer.data(), buffer.data() + count);
     // KVM stops at the first that it cannot read: that one is left out, and the rest asked for
     // again.
-    indices =
-        indices.subspan(static_cast<std::size_t>(count) < part.size() ? count + 1 : part.size());
+    indices = indices.subspan(count < part.size() ? count + 1 : part.size());
   }
   return found;
 }
@@ -116,8 +100,8 @@ Result<std::vector<kvm_msr_entry>> Vcpu::msrs(std::span<const std::uint32_t> ind
 Result<void> Vcpu::set_msrs(std::span<const kvm_msr_entry> entries) const {
   while (!entries.empty()) {
     const auto part = entries.first(std::min(entries.size(), kMaxMsrs));
-    auto buffer = with_header(part);
-    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_SET_MSRS, buffer.data()));
+    CountedArray<kvm_msr_entry> buffer(part);
+    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_SET_MSRS, buffer.argument()));
     if (static_cast<std::size_t>(count) < part.size()) {
       const kvm_msr_entry& refused = part[static_cast<std::size_t>(count)];
       return fail(ErrorKind::kUnsupported, "KVM_SET_MSRS: KVM refuses MSR {:#x} = {:#x}",
