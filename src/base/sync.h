@@ -42,4 +42,11 @@ class SCOPED_CAPABILITY MutexLock {
   Mutex& mutex_;
 };
 
+// A role that one thread plays, such as the machine thread: what is REQUIRES(role) is called by
+// nobody else. A function that the thread's event loop calls states it with assert_held().
+class CAPABILITY("role") ThreadRole {
+ public:
+  void assert_held() const ASSERT_CAPABILITY(this) {}
+};
+
 }  // namespace mote

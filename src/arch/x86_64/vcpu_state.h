@@ -1,0 +1,43 @@
+// What a vCPU is at a moment, as a struct: taken from a parked vCPU, and set on a new one of
+// another VM.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <boost/describe/class.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "kvm/kvm.h"
+
+namespace mote::arch {
+
+struct VcpuState {
+  std::vector<kvm_cpuid_entry2> cpuid;
+  kvm_mp_state mp_state{};
+  kvm_regs regs{};
+  kvm_sregs sregs{};
+  std::vector<std::byte> xsave;  // the XSAVE area, 4096 bytes or what KVM_CAP_XSAVE2 says
+  kvm_xcrs xcrs{};
+  kvm_debugregs debugregs{};
+  kvm_lapic_state lapic{};
+  std::vector<kvm_msr_entry> msrs;
+  kvm_vcpu_events events{};
+  std::uint32_t tsc_khz = 0;
+};
+BOOST_DESCRIBE_STRUCT(VcpuState, (),
+                      (cpuid, mp_state, regs, sregs, xsave, xcrs, debugregs, lapic, msrs, events,
+                       tsc_khz))
+
+// Takes the state of a vCPU whose thread is parked with no exit half answered. `msr_indices` are
+// those to keep, `xsave_size` is KVM_CAP_XSAVE2 of its VM.
+Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
+                            std::size_t xsave_size);
+
+// Sets all of `state` on a vCPU that has not run. An error names the part that KVM refused.
+Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state);
+
+}  // namespace mote::arch

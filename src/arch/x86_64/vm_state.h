@@ -1,0 +1,28 @@
+// What KVM keeps for a VM beside its vCPUs: interrupt controllers, interval timer, clock.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <array>
+#include <boost/describe/class.hpp>
+
+#include "base/result.h"
+#include "kvm/kvm.h"
+
+namespace mote::arch {
+
+struct VmState {
+  std::array<kvm_irqchip, 3> irqchips{};  // PIC, second PIC, IOAPIC
+  kvm_pit_state2 pit{};
+  kvm_clock_data clock{};
+};
+BOOST_DESCRIBE_STRUCT(VmState, (), (irqchips, pit, clock))
+
+// Takes the state of a VM whose vCPUs are parked.
+Result<VmState> save_vm(const kvm::Vm& vm);
+
+// Sets it on a VM that has its irqchip, its PIT and all its vCPUs, none of which has run. The
+// guest's clock goes on from where it stopped.
+Result<void> restore_vm(const kvm::Vm& vm, const VmState& state);
+
+}  // namespace mote::arch

@@ -1,0 +1,31 @@
+// RawTerminal puts a terminal into raw mode, every byte passed on as it is, and back as it was when
+// it ends.
+#pragma once
+
+#include <termios.h>
+
+#include <optional>
+
+#include "base/result.h"
+
+namespace mote {
+
+class RawTerminal {
+ public:
+  // Raw mode for `fd`; empty when that is no terminal.
+  static Result<std::optional<RawTerminal>> enter(int fd);
+  RawTerminal(RawTerminal&& other) noexcept;
+  RawTerminal& operator=(RawTerminal&& other) noexcept;
+  RawTerminal(const RawTerminal&) = delete;
+  RawTerminal& operator=(const RawTerminal&) = delete;
+  ~RawTerminal();
+
+ private:
+  RawTerminal(int fd, const termios& before) : fd_(fd), before_(before) {}
+  void leave();
+
+  int fd_;
+  termios before_;
+};
+
+}  // namespace mote

@@ -1,0 +1,185 @@
+#include "machine/vcpu_thread.h"
+
+#include <signal.h>
+
+#include <mutex>
+#include <system_error>
+
+#include "base/log.h"
+
+namespace mote::machine {
+namespace {
+
+// The exit flag of the vCPU that this thread runs. The kick's handler sets it, so that a kick which
+// comes just before KVM_RUN is not lost.
+thread_local kvm_run* this_threads_vcpu = nullptr;
+
+int kick_signal() { return SIGRTMIN; }
+
+void on_kick(int) {
+  if (this_threads_vcpu != nullptr)
+    __atomic_store_n(&this_threads_vcpu->immediate_exit, 1, __ATOMIC_RELAXED);
+}
+
+void install_kick_handler() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    struct sigaction action{};
+    action.sa_handler = on_kick;
+    ::sigaction(kick_signal(), &action, nullptr);
+  });
+}
+
+void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+VcpuThread::VcpuThread(kvm::Vcpu vcpu, unsigned index, const bus::Bus& ports, const bus::Bus& mmio,
+                       Rendezvous& rendezvous, devices::EndSink end)
+    : vcpu_(std::move(vcpu)),
+      index_(index),
+      ports_(ports),
+      mmio_(mmio),
+      rendezvous_(rendezvous),
+      end_(std::move(end)) {}
+
+Result<std::unique_ptr<VcpuThread>> VcpuThread::start(kvm::Vcpu vcpu, unsigned index,
+                                                      const bus::Bus& ports, const bus::Bus& mmio,
+                                                      Rendezvous& rendezvous,
+                                                      devices::EndSink end) {
+  install_kick_handler();
+  std::unique_ptr<VcpuThread> made(
+      new VcpuThread(std::move(vcpu), index, ports, mmio, rendezvous, std::move(end)));
+  try {
+    made->thread_ = std::thread([self = made.get()] { self->main(); });
+  } catch (const std::system_error& error) {
+    return fail_errno(error.code().value(), "start the thread of vCPU {}", index);
+  }
+  return made;
+}
+
+VcpuThread::~VcpuThread() {
+  if (thread_.joinable()) thread_.join();
+}
+
+void VcpuThread::kick() {
+  if (thread_.joinable()) ::pthread_kill(thread_.native_handle(), kick_signal());
+}
+
+void VcpuThread::main() {
+  log::name_thread(fmt::format("fc_vcpu {}", index_).c_str());
+  this_threads_vcpu = &vcpu_.shared();
+  while (true) {
+    // Cleared before the order is read: a kick after this is seen by KVM_RUN.
+    __atomic_store_n(&vcpu_.shared().immediate_exit, 0, __ATOMIC_RELAXED);
+    Rendezvous::Order order = rendezvous_.order();
+    if (order == Rendezvous::Order::kPark) {
+      finish_exit();
+      order = rendezvous_.wait_parked();
+    }
+    if (order == Rendezvous::Order::kStop) break;
+    if (order == Rendezvous::Order::kRun) run_until_exit();
+  }
+  this_threads_vcpu = nullptr;
+  rendezvous_.note_stopped();
+}
+
+void VcpuThread::finish_exit() {
+  __atomic_store_n(&vcpu_.shared().immediate_exit, 1, __ATOMIC_RELAXED);
+  // Its answer does not matter: with the flag set KVM only takes over what the exit's answer was.
+  static_cast<void>(vcpu_.run());
+}
+
+void VcpuThread::run_until_exit() {
+  const auto outcome = vcpu_.run();
+  if (!outcome) {
+    fail_with(outcome.error().text());
+  } else if (*outcome == kvm::RunOutcome::kExit) {
+    handle_exit();
+  }
+}
+
+void VcpuThread::handle_exit() {
+  const kvm_run& run = vcpu_.shared();
+  switch (run.exit_reason) {
+    case KVM_EXIT_IO:
+      return handle_port();
+    case KVM_EXIT_MMIO:
+      return handle_mmio();
+    case KVM_EXIT_INTR:
+    case KVM_EXIT_IRQ_WINDOW_OPEN:
+      return;
+    case KVM_EXIT_SHUTDOWN:
+      return end_({.reason = devices::EndReason::kTripleFault,
+                   .status = 0,
+                   .message = fmt::format("vCPU {} met a triple fault", index_)});
+    case KVM_EXIT_SYSTEM_EVENT:
+      return handle_system_event();
+    case KVM_EXIT_INTERNAL_ERROR:
+      return fail_with(fmt::format("KVM met an internal error, suberror {}{}",
+                                   run.internal.suberror,
+                                   run.internal.suberror == KVM_INTERNAL_ERROR_EMULATION
+                                       ? " (an instruction that it cannot emulate)"
+                                       : ""));
+    case KVM_EXIT_FAIL_ENTRY:
+      return fail_with(
+          fmt::format("the processor refused to enter the guest, hardware reason {:#x}",
+                      std::uint64_t{run.fail_entry.hardware_entry_failure_reason}));
+    default:
+      return fail_with(fmt::format("KVM left the guest for reason {}, which nothing here handles",
+                                   std::uint32_t{run.exit_reason}));
+  }
+}
+
+void VcpuThread::handle_port() {
+  const auto& io = vcpu_.shared().io;
+  const std::size_t size = io.size;
+  const std::span<std::byte> data = vcpu_.shared_bytes(io.data_offset, size * io.count);
+  const bool in = io.direction == KVM_EXIT_IO_IN;
+  count(in ? metrics_.exit_io_in : metrics_.exit_io_out);
+  // A string instruction brings several accesses to the same port.
+  for (std::size_t done = 0; size > 0 && done + size <= data.size(); done += size) {
+    const auto part = data.subspan(done, size);
+    if (in) {
+      ports_.read(io.port, part);
+    } else {
+      ports_.write(io.port, part);
+    }
+  }
+}
+
+void VcpuThread::handle_mmio() {
+  auto& access = vcpu_.shared().mmio;
+  const std::size_t length = std::min<std::size_t>(access.len, sizeof(access.data));
+  const std::span data(reinterpret_cast<std::byte*>(access.data), length);
+  if (access.is_write != 0) {
+    count(metrics_.exit_mmio_write);
+    mmio_.write(access.phys_addr, data);
+  } else {
+    count(metrics_.exit_mmio_read);
+    mmio_.read(access.phys_addr, data);
+  }
+}
+
+void VcpuThread::handle_system_event() {
+  const std::uint32_t type = vcpu_.shared().system_event.type;
+  if (type == KVM_SYSTEM_EVENT_RESET) {
+    return end_({.reason = devices::EndReason::kReset,
+                 .status = 0,
+                 .message = "the guest asked for a reset"});
+  }
+  if (type == KVM_SYSTEM_EVENT_SHUTDOWN) {
+    return end_(
+        {.reason = devices::EndReason::kPowerOff, .status = 0, .message = "the guest powered off"});
+  }
+  fail_with(fmt::format("KVM reports system event {}", type));
+}
+
+void VcpuThread::fail_with(std::string message) {
+  count(metrics_.failures);
+  end_({.reason = devices::EndReason::kError,
+        .status = 1,
+        .message = fmt::format("vCPU {}: {}", index_, message)});
+}
+
+}  // namespace mote::machine
