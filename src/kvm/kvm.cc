@@ -158,6 +158,16 @@ Result<void> Vm::assign_irqfd(int eventfd, std::uint32_t gsi) const {
   return {};
 }
 
+void Vm::pulse_irq(std::uint32_t gsi) const {
+  kvm_irq_level line{};
+  line.irq = gsi;
+  for (const std::uint32_t level : {1U, 0U}) {
+    line.level = level;
+    // It fails only for a VM without irqchip or a GSI that has no route, which assembly rules out.
+    ::ioctl(fd_.get(), KVM_IRQ_LINE, &line);
+  }
+}
+
 Result<void> Vm::assign_ioeventfd(int eventfd, std::uint64_t address,
                                   std::uint32_t datamatch) const {
   kvm_ioeventfd request{};

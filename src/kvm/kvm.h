@@ -128,6 +128,9 @@ class Vm {
 
   // KVM_IRQFD: an edge on `gsi` whenever the eventfd is signalled.
   Result<void> assign_irqfd(int eventfd, std::uint32_t gsi) const;
+  // KVM_IRQ_LINE: raises and lowers `gsi`, an edge. For chips that interrupt seldom: unlike an
+  // irqfd it costs nothing to set up and nothing at the VM's end.
+  void pulse_irq(std::uint32_t gsi) const;
   // KVM_IOEVENTFD at a guest-physical address: a write of 4 bytes equal to `datamatch` signals the
   // eventfd.
   Result<void> assign_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch) const;
