@@ -1,0 +1,42 @@
+// What a user says of a block device (a "drive").
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "virtio/rate_limiter.h"
+
+namespace mote::virtio {
+
+// What a guest's flush means: nothing (Unsafe: the guest is not offered it), or that what it wrote
+// is on stable storage (Writeback).
+enum class CacheType { Unsafe, Writeback };
+BOOST_DESCRIBE_ENUM(CacheType, Unsafe, Writeback)
+
+// How requests reach the file: one at a time, or by io_uring.
+enum class IoEngine { Sync, Async };
+BOOST_DESCRIBE_ENUM(IoEngine, Sync, Async)
+
+struct BlockConfig {
+  std::string drive_id;
+  std::optional<std::string> path_on_host;  // a raw image or a block device
+  bool is_root_device = false;
+  std::optional<std::string> partuuid;  // of the root partition; matters for the root device alone
+  std::optional<bool> is_read_only;     // absent: false
+  std::optional<CacheType> cache_type;  // absent: Unsafe
+  std::optional<IoEngine> io_engine;    // absent: Sync
+  std::optional<RateLimiterConfig> rate_limiter;
+  std::optional<std::string> socket;  // of a vhost-user backend, in place of path_on_host
+};
+BOOST_DESCRIBE_STRUCT(BlockConfig, (),
+                      (drive_id, path_on_host, is_root_device, partuuid, is_read_only, cache_type,
+                       io_engine, rate_limiter, socket))
+
+// Whether the values make sense and are built, without a look at the host: the error names the
+// drive and the field.
+Result<void> check(const BlockConfig& config);
+
+}  // namespace mote::virtio
