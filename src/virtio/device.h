@@ -1,0 +1,58 @@
+// Device is what every virtio device is to its transport, and all that a transport knows of it.
+// A device does not know its transport. All calls are made on the thread that owns the device: the
+// machine thread.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "virtio/queue/queue.h"
+
+namespace mote::virtio {
+
+// What a device is, fixed for its life.
+struct DeviceTraits {
+  std::uint32_t type = 0;                  // VIRTIO_ID_*
+  std::uint64_t features = 0;              // its own; the ring's are the transport's to offer
+  std::vector<std::uint16_t> queue_sizes;  // the largest size of each queue
+  std::uint32_t config_size = 0;           // bytes of configuration space
+};
+
+//        start (each queue)              stop (each queue)
+//   idle ------------------> running ------------------> idle    (then reset(), when the driver
+//                            kick...                              or the machine asked for one)
+//
+// Pause, reset and snapshot are all "stop": the device hands its queues back with nothing in
+// flight, and gets them, or new ones, at the next start.
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual DeviceTraits traits() const = 0;
+
+  // Copies out configuration space; [offset, offset + into.size()) is inside
+  // DeviceTraits::config_size. The transport keeps a copy and answers the driver from it, so a
+  // change needs its config_changed().
+  virtual void read_config(std::uint32_t offset, std::span<std::byte> into) const = 0;
+  // The driver wrote configuration space, inside as above. The default is a space that is
+  // read-only.
+  virtual void write_config(std::uint32_t offset, std::span<const std::byte> from);
+
+  // Takes queue `index`, which is not started. An error: the device cannot run, and the driver is
+  // told that it needs a reset.
+  virtual Result<void> start(std::uint16_t index, Queue queue) = 0;
+  // Gives queue `index` back with nothing in flight, waiting for what is; empty: it was not
+  // started.
+  virtual std::optional<Queue> stop(std::uint16_t index) = 0;
+  // The driver says that queue `index` has something, or the queue asked for it. May come for
+  // nothing, also when the queue is not started.
+  virtual void kick(std::uint16_t index) = 0;
+  // The driver reset the device; all queues are stopped.
+  virtual void reset() {}
+};
+
+}  // namespace mote::virtio

@@ -1,0 +1,39 @@
+// The loop that nearly every device's kick() is.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "virtio/queue/queue.h"
+
+namespace mote::virtio {
+
+// Hands every waiting chain of `queue` to `handle(Chain)` and flushes once a batch, with
+// notifications off meanwhile and on at the end. After one queue's size of chains it asks to be
+// kicked again instead, so that a driver which never pauses leaves the thread to others. Returns
+// early when the ring lies.
+template <typename Handle>
+void serve(Queue& queue, Handle&& handle) {
+  queue.disable_notifications();
+  std::uint32_t budget = queue.size();
+  do {
+    while (true) {
+      if (budget == 0) {
+        queue.flush();
+        queue.again();
+        return;
+      }
+      auto chain = queue.next();
+      if (!chain) {
+        queue.flush();
+        return;
+      }
+      if (!*chain) break;
+      --budget;
+      handle(std::move(**chain));
+    }
+    queue.flush();
+  } while (queue.enable_notifications());
+}
+
+}  // namespace mote::virtio
