@@ -1,0 +1,20 @@
+// The synchronous engine: one system call after the other on the caller's thread.
+#pragma once
+
+#include <sys/uio.h>
+
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace mote::storage {
+
+// preadv(2) and pwritev(2) until all of `buffers` is done; the list is changed on the way. An error
+// also when the file ends earlier, as it may have been truncated.
+Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
+Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
+// fdatasync(2).
+Result<void> sync_data(int fd);
+
+}  // namespace mote::storage
