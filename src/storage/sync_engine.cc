@@ -9,7 +9,7 @@ namespace mote::storage {
 namespace {
 
 // Takes `count` bytes off the front.
-void advance(std::span<iovec>& buffers, std::size_t count) {
+void take_off(std::span<iovec>& buffers, std::size_t count) {
   while (!buffers.empty() && count >= buffers.front().iov_len) {
     count -= buffers.front().iov_len;
     buffers = buffers.subspan(1);
@@ -23,7 +23,7 @@ void advance(std::span<iovec>& buffers, std::size_t count) {
 template <typename Call>
 Result<void> transfer(const char* what, int fd, std::span<iovec> buffers, std::uint64_t offset,
                       Call call) {
-  advance(buffers, 0);
+  take_off(buffers, 0);
   while (!buffers.empty()) {
     const int count = static_cast<int>(std::min<std::size_t>(buffers.size(), IOV_MAX));
     const ssize_t moved = call(fd, buffers.data(), count, static_cast<off_t>(offset));
@@ -34,7 +34,7 @@ Result<void> transfer(const char* what, int fd, std::span<iovec> buffers, std::u
                   offset);
     }
     offset += static_cast<std::uint64_t>(moved);
-    advance(buffers, static_cast<std::size_t>(moved));
+    take_off(buffers, static_cast<std::size_t>(moved));
   }
   return {};
 }
