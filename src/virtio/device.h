@@ -38,9 +38,11 @@ class Device {
   // DeviceTraits::config_size. The transport keeps a copy and answers the driver from it, so a
   // change needs its config_changed().
   virtual void read_config(std::uint32_t offset, std::span<std::byte> into) const = 0;
-  // The driver wrote configuration space, inside as above. The default is a space that is
-  // read-only.
-  virtual void write_config(std::uint32_t offset, std::span<const std::byte> from);
+  // The driver wrote configuration space, inside as above. False: nothing there can be written,
+  // which is the default.
+  virtual bool write_config(std::uint32_t /*offset*/, std::span<const std::byte> /*from*/) {
+    return false;
+  }
 
   // Takes queue `index`, which is not started. An error: the device cannot run, and the driver is
   // told that it needs a reset.

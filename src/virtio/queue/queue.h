@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "memory/guest_memory.h"
 #include "virtio/queue/chain.h"
+#include "virtio/queue/ring_abi.h"
 #include "virtio/queue/state.h"
 
 namespace mote::virtio {
@@ -19,7 +20,9 @@ inline constexpr std::uint32_t kMaxQueueSize = 32768;
 
 // Features of the ring itself (VIRTIO_F_VERSION_1, VIRTIO_RING_F_INDIRECT_DESC,
 // VIRTIO_RING_F_EVENT_IDX): every transport offers them for every device.
-extern const std::uint64_t kRingFeatures;
+inline constexpr std::uint64_t kRingFeatures = std::uint64_t{1} << VIRTIO_F_VERSION_1 |
+                                               std::uint64_t{1} << VIRTIO_RING_F_INDIRECT_DESC |
+                                               std::uint64_t{1} << VIRTIO_RING_F_EVENT_IDX;
 
 // Where the driver put a queue, as it said and unchecked.
 struct QueueAddresses {
