@@ -75,7 +75,8 @@ Result<void> Kvm::require_capabilities() const {
 
 Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
   CountedArray<kvm_cpuid_entry2> entries(kMaxCpuidEntries);
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_SUPPORTED_CPUID, entries.argument()));
+  MOTE_CHECK(
+      checked_ioctl(fd_.get(), kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", entries.argument()));
   const auto found = entries.elements();
   return std::vector(found.begin(), found.end());
 }
@@ -83,12 +84,12 @@ Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
 Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {
   // A count, then so many indices. The first call fails on purpose, and says how many there are.
   std::uint32_t count = 0;
-  if (::ioctl(fd_.get(), KVM_GET_MSR_INDEX_LIST, &count) < 0 && errno != E2BIG) {
+  if (::ioctl(fd_.get(), kGetMsrIndexList, &count) < 0 && errno != E2BIG) {
     return fail_errno(errno, "KVM_GET_MSR_INDEX_LIST");
   }
   std::vector<std::uint32_t> list(1 + count);
   list[0] = count;
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_MSR_INDEX_LIST, list.data()));
+  MOTE_CHECK(checked_ioctl(fd_.get(), kGetMsrIndexList, "KVM_GET_MSR_INDEX_LIST", list.data()));
   list.resize(1 + std::min(list[0], count));
   list.erase(list.begin());
   return list;

@@ -41,14 +41,14 @@ std::span<std::byte> Vcpu::shared_bytes(std::uint64_t offset, std::size_t length
 
 Result<void> Vcpu::set_cpuid(std::span<const kvm_cpuid_entry2> entries) const {
   CountedArray<kvm_cpuid_entry2> buffer(entries);
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_CPUID2, buffer.argument()));
+  MOTE_CHECK(checked_ioctl(fd_.get(), kSetCpuid2, "KVM_SET_CPUID2", buffer.argument()));
   return {};
 }
 
 Result<std::vector<kvm_cpuid_entry2>> Vcpu::cpuid() const {
   constexpr std::size_t kMost = 256;  // KVM's own limit
   CountedArray<kvm_cpuid_entry2> buffer(kMost);
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_CPUID2, buffer.argument()));
+  MOTE_CHECK(checked_ioctl(fd_.get(), kGetCpuid2, "KVM_GET_CPUID2", buffer.argument()));
   const auto entries = buffer.elements();
   return std::vector(entries.begin(), entries.end());
 }
@@ -87,7 +87,8 @@ Result<std::vector<kvm_msr_entry>> Vcpu::msrs(std::span<const std::uint32_t> ind
     const auto part = indices.first(std::min(indices.size(), kMaxMsrs));
     CountedArray<kvm_msr_entry> buffer(part.size());
     for (std::size_t i = 0; i < part.size(); ++i) buffer.data()[i].index = part[i];
-    MOTE_TRY(const int result, MOTE_IOCTL(fd_.get(), KVM_GET_MSRS, buffer.argument()));
+    MOTE_TRY(const int result,
+             checked_ioctl(fd_.get(), kGetMsrs, "KVM_GET_MSRS", buffer.argument()));
     const auto count = static_cast<std::size_t>(result);
     found.insert(found.end(), buffer.data(), buffer.data() + count);
     // KVM stops at the first that it cannot read: that one is left out, and the rest asked for
@@ -101,7 +102,8 @@ Result<void> Vcpu::set_msrs(std::span<const kvm_msr_entry> entries) const {
   while (!entries.empty()) {
     const auto part = entries.first(std::min(entries.size(), kMaxMsrs));
     CountedArray<kvm_msr_entry> buffer(part);
-    MOTE_TRY(const int count, MOTE_IOCTL(fd_.get(), KVM_SET_MSRS, buffer.argument()));
+    MOTE_TRY(const int count,
+             checked_ioctl(fd_.get(), kSetMsrs, "KVM_SET_MSRS", buffer.argument()));
     if (static_cast<std::size_t>(count) < part.size()) {
       const kvm_msr_entry& refused = part[static_cast<std::size_t>(count)];
       return fail(ErrorKind::kUnsupported, "KVM_SET_MSRS: KVM refuses MSR {:#x} = {:#x}",
