@@ -1,0 +1,144 @@
+// A block device driven by a guest over virtio-mmio: honestly, and with every lie a driver can
+// tell.
+
+#include <fstream>
+#include <set>
+
+#include "bare_test.h"
+
+namespace mote::bare {
+namespace {
+
+constexpr std::uint64_t kNeedsReset = 0x4f;  // driver ok, and device needs reset
+constexpr std::uint64_t kFine = 0x0f;
+constexpr std::size_t kSector = 512;
+constexpr std::size_t kDiskSectors = 128;
+
+class BlockTest : public BareTest {
+ protected:
+  std::string make_disk() const {
+    std::string content = "hello from disk\n";
+    content.resize(kDiskSectors * kSector, '\0');
+    return write_file("disk", content);
+  }
+  std::string disk_text(std::size_t offset, std::size_t length) const {
+    std::ifstream file(path_of("disk"), std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(offset));
+    std::string text(length, '\0');
+    file.read(text.data(), static_cast<std::streamsize>(length));
+    return text;
+  }
+  // The line of a request: its result must be `result`, and the device must have written `written`
+  // bytes.
+  static void expect_request(const std::string& output, const std::string& name, unsigned result,
+                             std::size_t written) {
+    const Fields line = line_with(output, name + " ");
+    ASSERT_FALSE(line.empty()) << name << " is missing:\n" << output;
+    EXPECT_EQ(number(line, "result"), result) << name;
+    EXPECT_EQ(number(line, "head"), 0) << name;
+    EXPECT_EQ(number(line, "written"), written) << name;
+  }
+};
+
+TEST_F(BlockTest, ServesADriver) {
+  const std::string output =
+      output_of({.guest = "virtio_blk",
+                 .drives = {drive("scratch", make_disk(), R"(, "cache_type": "Writeback")")}});
+  const Fields device = line_with(output, "magic=");
+  EXPECT_EQ(number(device, "magic"), 0x74726976);
+  EXPECT_EQ(number(device, "version"), 2);
+  EXPECT_EQ(number(device, "id"), 2);
+  EXPECT_EQ(number(device, "queue_max"), 256);
+  EXPECT_NE(number(device, "features") & 1ULL << 32, 0) << "VERSION_1";
+  EXPECT_NE(number(device, "features") & 1ULL << 9, 0) << "FLUSH";
+  EXPECT_EQ(number(device, "features") & 1ULL << 5, 0) << "read-only";
+  EXPECT_EQ(number(device, "capacity"), kDiskSectors);
+  EXPECT_EQ(number(device, "status"), kFine);
+
+  expect_request(output, "read", 0, kSector + 1);
+  expect_request(output, "write", 0, 1);
+  expect_request(output, "reread", 0, kSector + 1);
+  expect_request(output, "flush", 0, 1);
+  expect_request(output, "id", 0, 21);
+  const auto data = lines_with(output, "data=");
+  ASSERT_EQ(data.size(), 3U) << output;
+  EXPECT_TRUE(output.contains("\ndata=hello from disk\n")) << output;
+  EXPECT_TRUE(output.contains("\ndata=written by guest\n")) << output;
+  EXPECT_EQ(disk_text(kSector, kSector), "written by guest" + std::string(kSector - 16, '.'));
+}
+
+TEST_F(BlockTest, RaisesAndDropsItsInterrupt) {
+  const std::string output =
+      output_of({.guest = "virtio_blk", .drives = {drive("scratch", make_disk())}});
+  const Fields line = line_with(output, "interrupt=");
+  EXPECT_EQ(number(line, "interrupt") & 1, 1);
+  EXPECT_EQ(number(line, "after"), 0);
+}
+
+TEST_F(BlockTest, AnswersWhatItCannotDo) {
+  const std::string output =
+      output_of({.guest = "virtio_blk", .drives = {drive("scratch", make_disk())}});
+  EXPECT_EQ(number(line_with(output, "beyond "), "result"), 1) << "VIRTIO_BLK_S_IOERR";
+  EXPECT_EQ(number(line_with(output, "unknown "), "result"), 2) << "VIRTIO_BLK_S_UNSUPP";
+}
+
+TEST_F(BlockTest, ReadOnlyDriveIsNotWritten) {
+  const std::string output =
+      output_of({.guest = "virtio_blk",
+                 .drives = {drive("scratch", make_disk(), R"(, "is_read_only": true)")}});
+  EXPECT_NE(number(line_with(output, "magic="), "features") & 1ULL << 5, 0) << "VIRTIO_BLK_F_RO";
+  expect_request(output, "read", 0, kSector + 1);
+  EXPECT_EQ(number(line_with(output, "write "), "result"), 1) << "VIRTIO_BLK_S_IOERR";
+  EXPECT_EQ(disk_text(kSector, 16), std::string(16, '\0'));
+}
+
+TEST_F(BlockTest, AsynchronousEngineServesADriver) {
+  const std::string output =
+      output_of({.guest = "virtio_blk",
+                 .drives = {drive("scratch", make_disk(), R"(, "io_engine": "Async")")}});
+  expect_request(output, "read", 0, kSector + 1);
+  expect_request(output, "write", 0, 1);
+  expect_request(output, "reread", 0, kSector + 1);
+  EXPECT_TRUE(output.contains("\ndata=written by guest\n")) << output;
+}
+
+TEST_F(BlockTest, WithoutADriveThereIsNoDevice) {
+  EXPECT_EQ(output_of({.guest = "virtio_blk"}), "no device\n");
+}
+
+// A ring that lies stops the device until it is reset; a request that is wrong but well-formed may
+// be answered instead; and registers that make no sense change nothing. After each the guest resets
+// the device, and at the end it is served.
+TEST_F(BlockTest, SurvivesALyingDriver) {
+  const std::string output =
+      output_of({.guest = "virtio_bad", .drives = {drive("scratch", make_disk())}});
+  const std::set<std::string> answerable{"header_short", "no_status", "header_only"};
+  const std::set<std::string> borne{"kicks", "moved_while_live", "honest"};
+  const std::set<std::string> never_started{"kick_before_start", "queue_unknown", "widths"};
+  std::set<std::string> seen;
+  for (const Fields& line : lines_with(output, "case=")) {
+    const std::string name = line.at("case");
+    const std::uint64_t status = number(line, "status");
+    const std::uint64_t used = number(line, "used");
+    seen.insert(name);
+    if (borne.contains(name)) {
+      EXPECT_EQ(status, kFine) << name;
+      EXPECT_EQ(used, 1) << name;
+    } else if (never_started.contains(name)) {
+      EXPECT_EQ(status, 0) << name;
+      EXPECT_EQ(used, 0) << name;
+    } else if (name == "features") {
+      EXPECT_EQ(status & 8, 0) << "features that were not offered were accepted";
+    } else if (answerable.contains(name)) {
+      EXPECT_TRUE(status == kNeedsReset || (status == kFine && used == 1)) << name;
+    } else {
+      EXPECT_EQ(status, kNeedsReset) << name;
+      EXPECT_EQ(used, 0) << name;
+    }
+  }
+  EXPECT_EQ(seen.size(), 40U) << output;
+  EXPECT_TRUE(seen.contains("honest")) << output;
+}
+
+}  // namespace
+}  // namespace mote::bare
