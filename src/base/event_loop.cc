@@ -125,16 +125,19 @@ Result<bool> EventLoop::run_once(int timeout_ms) {
   } while (count < 0 && errno == EINTR);
   if (count < 0) return fail_errno(errno, "wait for events");
   for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(count))) {
-    if (event.data.u64 == kWakeId) {
+    // The structure is packed: its members are copied, not referred to.
+    const std::uint64_t id = event.data.u64;
+    const std::uint32_t ready = event.events;
+    if (id == kWakeId) {
       drain_eventfd(wake_.get());
       run_posted();
       continue;
     }
     // An earlier handler of this turn may have ended this watch.
-    const auto found = entries_.find(event.data.u64);
+    const auto found = entries_.find(id);
     if (found == entries_.end()) continue;
     const std::shared_ptr<Entry> entry = found->second;
-    entry->handler(event.events);
+    entry->handler(ready);
   }
   return count > 0;
 }
