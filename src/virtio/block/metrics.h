@@ -1,0 +1,23 @@
+// What a block device counts. Names that Firecracker has mean what they mean there.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+
+namespace mote::virtio {
+
+struct BlockMetrics {
+  std::uint64_t queue_event_count = 0;   // kicks
+  std::uint64_t invalid_reqs_count = 0;  // requests that break the protocol or pass the disk's end
+  std::uint64_t execute_fails = 0;       // requests that the host failed
+  std::uint64_t read_count = 0;
+  std::uint64_t read_bytes = 0;
+  std::uint64_t write_count = 0;
+  std::uint64_t write_bytes = 0;
+  std::uint64_t flush_count = 0;
+};
+BOOST_DESCRIBE_STRUCT(BlockMetrics, (),
+                      (queue_event_count, invalid_reqs_count, execute_fails, read_count, read_bytes,
+                       write_count, write_bytes, flush_count))
+
+}  // namespace mote::virtio

@@ -1,0 +1,78 @@
+// The virtio-mmio transport, version 2 (VIRTIO 1.2, 4.2): 4 KiB of registers in front of a device,
+// and one interrupt.
+//
+// The driver's kicks take no exit: register kNotifyOffset as an ioeventfd of 4 bytes with the
+// queue's index as datamatch on notify_fd(), watch it, and call handle_notify(). A write to it that
+// comes as an exit does the same.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+
+#include "bus/bus.h"
+#include "bus/interrupt.h"
+#include "virtio/transport/session.h"
+
+namespace mote::virtio {
+
+class Mmio final : public bus::BusDevice, private InterruptSink {
+ public:
+  static constexpr std::uint64_t kSize = 4096;
+  static constexpr std::uint64_t kNotifyOffset = 0x50;  // VIRTIO_MMIO_QUEUE_NOTIFY
+
+  struct Parts {
+    std::string name;          // for the log, such as "drive 'rootfs'"
+    Device* device = nullptr;  // outlives the transport, as do the others
+    const memory::GuestMemory* memory = nullptr;
+    bus::Interrupt* interrupt = nullptr;
+    RunOnMachineThread run;
+  };
+
+  // As Session::create() and Session::restore(). On the machine thread.
+  static Result<std::unique_ptr<Mmio>> create(Parts parts);
+  static Result<std::unique_ptr<Mmio>> restore(Parts parts, const MmioState& state);
+  ~Mmio() override;
+
+  // Registers, from any thread. Registers are 4 bytes wide and aligned; configuration space, from
+  // 0x100, is read and written in any width. What means nothing is counted, reads as ones, and is
+  // not written.
+  void read(std::uint64_t offset, std::span<std::byte> data) override;
+  void write(std::uint64_t offset, std::span<const std::byte> data) override;
+
+  // On the machine thread; as the session's.
+  std::uint32_t queue_count() const { return session_->queue_count(); }
+  int notify_fd(std::uint16_t queue) const { return session_->notify_fd(queue); }
+  void handle_notify(std::uint16_t queue) { session_->handle_notify(queue); }
+  void config_changed() { session_->config_changed(); }
+  void pause() { session_->pause(); }
+  void resume() { session_->resume(); }
+  Result<MmioState> save() const;
+
+  TransportMetrics metrics() const { return session_->metrics(); }
+
+ private:
+  explicit Mmio(bus::Interrupt& interrupt) : interrupt_(interrupt) {}
+
+  void queue_interrupt(std::uint16_t queue) override;
+  void config_interrupt() override;
+  void clear() override;
+  Session::Parts session_parts(Parts parts);
+
+  // nullopt: nothing to read there.
+  std::optional<std::uint32_t> read_register(std::uint64_t offset);
+  void write_register(std::uint64_t offset, std::uint32_t value);
+  void write_address(std::uint64_t offset, std::uint32_t value);
+
+  bus::Interrupt& interrupt_;
+  // Set before the interrupt is raised, taken back by the driver: each from its own thread.
+  std::atomic<std::uint32_t> interrupt_status_ = 0;
+  // Which word or queue the next access means. A driver that selects from two CPUs at once gets
+  // what it asked for.
+  std::atomic<std::uint32_t> device_features_select_ = 0;
+  std::atomic<std::uint32_t> driver_features_select_ = 0;
+  std::atomic<std::uint32_t> queue_select_ = 0;
+  std::unique_ptr<Session> session_;
+};
+
+}  // namespace mote::virtio
