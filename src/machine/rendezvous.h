@@ -7,7 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <functional>
-#include <span>
+#include <thread>
 
 #include "base/event_loop.h"
 #include "base/sync.h"
@@ -22,7 +22,7 @@ class Rendezvous {
   // What vCPU threads are to do.
   enum class Order { kPark, kRun, kStop };
 
-  // `loop` is the machine thread's.
+  // Made on the machine thread, whose loop `loop` is.
   explicit Rendezvous(EventLoop& loop) : loop_(loop) {}
 
   // From vCPU threads
@@ -34,7 +34,8 @@ class Rendezvous {
   Order wait_parked() EXCLUDES(mutex_);
   // Says that this vCPU's thread makes no more calls.
   void note_stopped() EXCLUDES(mutex_);
-  // Runs `task` on the machine thread and returns when it is done.
+  // Runs `task` on the machine thread and returns when it is done; on the machine thread itself, at
+  // once.
   void call(const std::function<void()>& task) EXCLUDES(mutex_);
   // Orders all vCPUs to stop, without waiting: for the one that met the end.
   void order_stop() EXCLUDES(mutex_);
@@ -57,6 +58,7 @@ class Rendezvous {
   void serve() REQUIRES(kMachineThread) EXCLUDES(mutex_);
 
   EventLoop& loop_;
+  const std::thread::id machine_thread_ = std::this_thread::get_id();
   std::atomic<Order> order_ = Order::kPark;
   Mutex mutex_;
   std::condition_variable_any changed_;

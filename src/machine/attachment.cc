@@ -1,0 +1,41 @@
+#include "machine/attachment.h"
+
+#include <sys/epoll.h>
+
+namespace mote::machine {
+
+Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlace& place,
+                                      std::string name, virtio::Device& device,
+                                      const virtio::MmioState* state) {
+  Attachment made;
+  MOTE_TRY(bus::EventFdInterrupt interrupt, bus::EventFdInterrupt::create());
+  made.interrupt_ = std::make_unique<bus::EventFdInterrupt>(std::move(interrupt));
+  MOTE_CHECK(site.vm.assign_irqfd(made.interrupt_->fd(), place.gsi));
+
+  virtio::Mmio::Parts parts{
+      .name = std::move(name),
+      .device = &device,
+      .memory = &site.memory,
+      .interrupt = made.interrupt_.get(),
+      .run = [&rendezvous =
+                  site.rendezvous](const std::function<void()>& task) { rendezvous.call(task); },
+  };
+  MOTE_TRY(made.transport_, state == nullptr ? virtio::Mmio::create(std::move(parts))
+                                             : virtio::Mmio::restore(std::move(parts), *state));
+  virtio::Mmio& transport = *made.transport_;
+  MOTE_CHECK(site.mmio.insert(place.base, virtio::Mmio::kSize, transport));
+
+  for (std::uint32_t i = 0; i < transport.queue_count(); ++i) {
+    const auto queue = static_cast<std::uint16_t>(i);
+    const int kick = transport.notify_fd(queue);
+    MOTE_CHECK(site.vm.assign_ioeventfd(kick, place.base + virtio::Mmio::kNotifyOffset, queue));
+    MOTE_TRY(EventLoop::Watch watch,
+             site.loop.watch(kick, EPOLLIN, [&transport, queue](std::uint32_t) {
+               transport.handle_notify(queue);
+             }));
+    made.kicks_.push_back(std::move(watch));
+  }
+  return made;
+}
+
+}  // namespace mote::machine
