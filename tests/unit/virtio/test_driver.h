@@ -1,0 +1,80 @@
+// TestDriver drives a device through one queue without a transport: it is the queue's host, too.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "virtio/device.h"
+#include "virtio/test_ring.h"
+
+namespace mote::virtio::test {
+
+// Remembers what a queue told its host.
+class FakeHost : public QueueHost {
+ public:
+  void used(std::uint16_t /*index*/) override { ++interrupts; }
+  void broken(std::uint16_t /*index*/, const Error& error) override {
+    ++breaks;
+    lie = error.text();
+  }
+  void again(std::uint16_t /*index*/) override { ++agains; }
+
+  int interrupts = 0;
+  int breaks = 0;
+  int agains = 0;
+  std::string lie;
+};
+
+class TestDriver {
+ public:
+  // Starts `device` with its first queue; `device_features` are acknowledged beside the ring's.
+  TestDriver(Device& device, std::uint16_t queue_size, std::uint64_t device_features = 0)
+      : device_(device),
+        memory(make_memory()),
+        ring(memory, queue_size, 0x10000, kRingFeatures | device_features) {
+    auto queue = Queue::create({.memory = &memory,
+                                .host = &host,
+                                .index = 0,
+                                .max_size = queue_size,
+                                .features = ring.features()},
+                               ring.addresses());
+    if (!queue) throw std::runtime_error(queue.error().text());
+    auto started = device.start(0, std::move(*queue));
+    if (!started) throw std::runtime_error(started.error().text());
+  }
+  ~TestDriver() {
+    EXPECT_TRUE(ring.gaps_intact()) << "the device wrote outside of the buffers";
+    static_cast<void>(device_.stop(0));
+  }
+  TestDriver(const TestDriver&) = delete;
+  TestDriver& operator=(const TestDriver&) = delete;
+
+  ChainBuilder chain() { return ring.chain(); }
+  // Kicks, and again for as long as the device asks for it.
+  void kick() {
+    int asked = 0;
+    do {
+      asked = host.agains;
+      device_.kick(0);
+    } while (host.agains != asked);
+  }
+  // The one element that the device has used since the last call.
+  Used used() {
+    const auto all = ring.take_used();
+    EXPECT_EQ(all.size(), 1U);
+    return all.empty() ? Used{} : all.front();
+  }
+
+ private:
+  Device& device_;
+
+ public:
+  memory::GuestMemory memory;
+  FakeHost host;
+  TestRing ring;
+};
+
+}  // namespace mote::virtio::test
