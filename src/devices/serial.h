@@ -1,0 +1,102 @@
+// Serial is a 16550A UART (National Semiconductor PC16550D) whose line is a ByteSink one way and
+// feed() the other. Bytes leave at once: there is no baud rate.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "base/result.h"
+#include "base/sync.h"
+#include "bus/interrupt.h"
+#include "devices/byte_registers.h"
+#include "devices/byte_sink.h"
+#include "devices/serial_state.h"
+
+namespace mote::devices {
+
+inline constexpr std::uint64_t kSerialPorts = 8;     // registers
+inline constexpr std::uint64_t kCom1Port = 0x3f8;    // GSI 4
+inline constexpr std::uint64_t kCom2Port = 0x2f8;    // GSI 3
+inline constexpr std::size_t kSerialInputRoom = 64;  // bytes between feed() and the guest
+
+// What becomes of output that the sink has no room for.
+enum class WhenFull {
+  kDrop,  // it is lost, and counted
+  kWait,  // the transmitter is not empty until resume_output() got rid of it
+};
+
+struct SerialWiring {
+  bus::Interrupt& interrupt;  // an edge whenever a cause for an interrupt arises
+  ByteSink& sink;
+  WhenFull when_full = WhenFull::kDrop;
+  bool obey_rts = false;  // take input only while the guest's driver asserts "request to send"
+  // There is room for input again after feed() took less than it was given. From a vCPU's thread.
+  std::function<void()> on_room = nullptr;
+  // Output waits (kWait): call resume_output() when the sink has room. From a vCPU's thread.
+  std::function<void()> on_blocked = nullptr;
+};
+
+class Serial final : public ByteRegisters {
+ public:
+  explicit Serial(SerialWiring wiring) : wiring_(std::move(wiring)) {}
+  // Gives the sink what is left, as far as it takes it.
+  ~Serial() override;
+  // A port that goes on where `state` was saved; an error names what in it cannot be. Call
+  // resume_output() once interrupts can be taken.
+  static Result<std::unique_ptr<Serial>> restore(SerialState state, SerialWiring wiring);
+  SerialState save() const EXCLUDES(mutex_);
+
+  // Input: takes bytes from the front; returns how many. When not all, on_room() follows. From any
+  // thread.
+  std::size_t feed(std::span<const std::byte> bytes) EXCLUDES(mutex_);
+  // No more input comes. The guest sees "data set ready" drop once it has taken every byte.
+  void end_input() EXCLUDES(mutex_);
+  // The sink has room (or is broken) again after on_blocked(). From any thread.
+  void resume_output() EXCLUDES(mutex_);
+
+  SerialMetrics metrics() const EXCLUDES(mutex_);
+
+ private:
+  std::uint8_t read_register(std::uint64_t offset) override EXCLUDES(mutex_);
+  void write_register(std::uint64_t offset, std::uint8_t value) override EXCLUDES(mutex_);
+
+  // The calls that are due once the lock is released.
+  struct Due {
+    bool room = false;
+    bool blocked = false;
+  };
+  void call(Due due) const;
+
+  std::uint8_t read_locked(std::uint64_t offset, Due& due) REQUIRES(mutex_);
+  void write_locked(std::uint64_t offset, std::uint8_t value, Due& due) REQUIRES(mutex_);
+  std::uint8_t receive_byte(Due& due) REQUIRES(mutex_);
+  void transmit(std::uint8_t value, Due& due) REQUIRES(mutex_);
+  void loop_back(std::uint8_t value) REQUIRES(mutex_);
+  void set_interrupt_enable(std::uint8_t value) REQUIRES(mutex_);
+  void set_fifo_control(std::uint8_t value, Due& due) REQUIRES(mutex_);
+  void set_modem_control(std::uint8_t value, Due& due) REQUIRES(mutex_);
+  // Gives the sink what it takes of unsent_.
+  void flush(Due& due) REQUIRES(mutex_);
+  void input_drained(Due& due) REQUIRES(mutex_);
+  void note_modem_change(std::uint8_t before) REQUIRES(mutex_);
+
+  bool latch_open() const REQUIRES(mutex_);           // the divisor stands where data and IER do
+  bool accepts_input() const REQUIRES(mutex_);        // room apart
+  std::uint8_t modem_lines() const REQUIRES(mutex_);  // the upper half of the modem status
+  std::uint8_t line_status() const REQUIRES(mutex_);
+  // The highest enabled cause as the identification register tells it.
+  std::uint8_t cause() const REQUIRES(mutex_);
+  void interrupt_if(bool arisen, std::uint8_t enable_bit) REQUIRES(mutex_);
+
+  const SerialWiring wiring_;
+  mutable Mutex mutex_;
+  SerialState state_ GUARDED_BY(mutex_);
+  bool blocked_ GUARDED_BY(mutex_) = false;  // unsent bytes wait for resume_output()
+  bool starved_ GUARDED_BY(mutex_) = false;  // a feed() was not taken whole
+  SerialMetrics metrics_ GUARDED_BY(mutex_);
+};
+
+}  // namespace mote::devices

@@ -1,0 +1,42 @@
+// What of a serial port is saved, and what it counts.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+#include <vector>
+
+namespace mote::devices {
+
+struct SerialState {
+  std::uint8_t interrupt_enable = 0;
+  std::uint8_t fifo_control = 0;
+  std::uint8_t line_control = 0;
+  std::uint8_t modem_control = 0;
+  std::uint8_t line_errors = 0;   // of the line status: overrun
+  std::uint8_t modem_deltas = 0;  // of the modem status: what changed since it was read
+  std::uint8_t scratch = 0;
+  std::uint16_t divisor = 12;
+  bool thre_pending = false;  // "transmitter empty" not yet acknowledged
+  bool input_ended = false;
+  bool dsr = true;
+  std::vector<std::uint8_t> received;  // not yet read by the guest
+  std::vector<std::uint8_t> unsent;    // not yet taken by the sink
+};
+BOOST_DESCRIBE_STRUCT(SerialState, (),
+                      (interrupt_enable, fifo_control, line_control, modem_control, line_errors,
+                       modem_deltas, scratch, divisor, thre_pending, input_ended, dsr, received,
+                       unsent))
+
+struct SerialMetrics {
+  std::uint64_t read_count = 0;         // bytes that the guest took
+  std::uint64_t write_count = 0;        // bytes that the sink took
+  std::uint64_t flush_count = 0;        // writes to the sink
+  std::uint64_t error_count = 0;        // bytes lost: the sink was full or gone
+  std::uint64_t missed_read_count = 0;  // accesses that no register answers
+  std::uint64_t missed_write_count = 0;
+};
+BOOST_DESCRIBE_STRUCT(SerialMetrics, (),
+                      (read_count, write_count, flush_count, error_count, missed_read_count,
+                       missed_write_count))
+
+}  // namespace mote::devices
