@@ -1,0 +1,88 @@
+"""How to start each monitor on the same guest: mote-vmm, and the peers that PATH has.
+
+A monitor is a class with `name` and `command(vm, scratch)`, which gives the arguments that run `vm` with its first serial
+port on stdin and stdout, writing what files it needs into the directory `scratch`.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+
+from benchlib import BenchError, in_path, version
+
+
+@dataclasses.dataclass
+class Vm:
+    kernel: pathlib.Path
+    memory_mib: int = 128
+    cmdline: str = ""
+    initrd: pathlib.Path | None = None
+
+
+class Monitor:
+    # Whether a guest's restart ends the monitor; where it does not, the guest must power the machine off.
+    restart_ends = True
+
+    def __init__(self, name, program):
+        self.name, self.program = name, str(program)
+
+    def version(self):
+        return version(self.program)
+
+
+class Firecracker(Monitor):
+    def command(self, vm, scratch):
+        boot = {"kernel_image_path": str(vm.kernel)}
+        if vm.cmdline:
+            boot["boot_args"] = vm.cmdline
+        if vm.initrd:
+            boot["initrd_path"] = str(vm.initrd)
+        config = scratch / f"{self.name}.json"
+        config.write_text(json.dumps({"boot-source": boot, "drives": [],
+                                      "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}}))
+        return [self.program, "--no-api", "--config-file", str(config)]
+
+
+class CloudHypervisor(Monitor):
+    restart_ends = False
+
+    def command(self, vm, scratch):
+        return [self.program, "--kernel", str(vm.kernel), "--cpus", "boot=1", "--memory", f"size={vm.memory_mib}M",
+                "--serial", "tty", "--console", "off",
+                *(["--cmdline", vm.cmdline] if vm.cmdline else []),
+                *(["--initramfs", str(vm.initrd)] if vm.initrd else [])]
+
+
+class QemuMicrovm(Monitor):
+    # Its documentation's least machine, with the serial port that the others have.
+    machine = "microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on"
+
+    def command(self, vm, scratch):
+        return [self.program, "-M", self.machine, "-cpu", "host,-arch-capabilities", "-m", str(vm.memory_mib), "-smp", "1",
+                "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+                "-kernel", str(vm.kernel), *(["-append", vm.cmdline] if vm.cmdline else []),
+                *(["-initrd", str(vm.initrd)] if vm.initrd else [])]
+
+
+class Lkvm(Monitor):
+    def command(self, vm, scratch):
+        return [self.program, "run", "--kernel", str(vm.kernel), "--cpus", "1", "--mem", str(vm.memory_mib),
+                "--console", "serial", "--network", "mode=none",
+                *(["--params", vm.cmdline] if vm.cmdline else []),
+                *(["--initrd", str(vm.initrd)] if vm.initrd else [])]
+
+
+PEERS = {"firecracker": Firecracker, "cloud-hypervisor": CloudHypervisor, "qemu-system-x86_64": QemuMicrovm, "lkvm": Lkvm}
+
+
+def mote(build):
+    program = pathlib.Path(os.environ.get("MOTE_VMM", build / "bin" / "mote-vmm"))
+    if not program.exists():
+        raise BenchError(f"{program} is not there; build it: cmake --build --preset release")
+    return Firecracker("mote-vmm", program)  # it takes Firecracker's configuration file
+
+
+def peers():
+    """Those that PATH has."""
+    return [kind(name, path) for name, kind in PEERS.items() if (path := in_path(name))]
