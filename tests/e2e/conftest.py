@@ -1,0 +1,78 @@
+"""Fixtures of the e2e tests. ./test e2e sets the variables; by hand, what was built before is taken."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+import harness  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "reference: boots the kernel of $MOTE_SHARED, skipped where there is none")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def a_kvm():
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        pytest.skip("/dev/kvm is missing or not permitted: see mote doctor")
+
+
+def built(variable, *command):
+    """A guest image: named by the environment, else where its builder says that it lies."""
+    path = os.environ.get(variable)
+    if not path:
+        path = subprocess.run([harness.TOP.joinpath(command[0]), *command[1:], "--path"], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout.strip()
+    if not pathlib.Path(path).exists():
+        pytest.skip(f"{path} is not built: {' '.join(command)}")
+    return pathlib.Path(path)
+
+
+@pytest.fixture(scope="session")
+def kernel():
+    return built("MOTE_KERNEL", "guest/kernel/build")
+
+
+@pytest.fixture(scope="session")
+def rootfs():
+    return built("MOTE_ROOTFS", "guest/rootfs/build", "busybox")
+
+
+@pytest.fixture(scope="session")
+def debian():
+    return built("MOTE_DEBIAN", "guest/rootfs/build", "debian")
+
+
+@pytest.fixture(scope="session")
+def reference_kernel():
+    """name -> path of a reference kernel, vmlinux or bzImage."""
+    directory = pathlib.Path(os.environ.get("MOTE_SHARED") or harness.TOP.parent / "shared") / "kernel"
+
+    def find(name):
+        if not (directory / name).exists():
+            pytest.skip(f"there is no reference kernel {directory / name} (MOTE_SHARED)")
+        return directory / name
+    return find
+
+
+@pytest.fixture(scope="session")
+def mote(kernel, rootfs):
+    return harness.Mote(kernel, rootfs)
+
+
+@pytest.fixture
+def vmm(tmp_path):
+    return harness.Vmm(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_behind():
+    """Every test: no monitor survives it."""
+    before = harness.processes("mote-vmm")
+    yield
+    left = harness.processes("mote-vmm") - before
+    assert not left, f"mote-vmm still runs: {left}"

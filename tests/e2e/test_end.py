@@ -1,0 +1,74 @@
+"""How a microVM ends, told by the status of mote run and of mote-vmm: from inside, by the guest's crash, by signals."""
+
+import signal
+
+import pytest
+
+from harness import drive, make_image, make_initrd, make_tree, processes, send_after_output, vm_config
+
+LOST = 125  # of mote run: the microVM ended, and its command had no status to give
+
+
+@pytest.mark.parametrize("how, script", [
+    ("panic", "echo c > /proc/sysrq-trigger; sleep 60"),
+    ("reboot", "reboot -f; sleep 60"),
+    ("poweroff", "poweroff -f; sleep 60"),
+])
+def test_mote_run_says_that_the_vm_ended_before_the_command(mote, how, script):
+    outcome = mote.sh(f"echo before; {script}")
+    assert outcome.text.startswith("before\n"), outcome
+    assert outcome.status == LOST, (how, outcome)
+    assert outcome.errors.strip(), "nothing says why"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_mote_run_reaches_the_command(mote, number):
+    script = "trap 'echo caught; exit 5' TERM INT; echo ready; while :; do sleep 0.1; done"
+    outcome, _ = send_after_output(mote.command("/bin/sh", "-c", script), b"ready", number)
+    assert b"caught" in outcome.stdout, outcome
+    assert outcome.status == 5, outcome
+
+
+ENDS = {
+    "reboot": ("reboot -f", 0),
+    "poweroff": ("poweroff -f", 0),
+    "panic": ("echo c > /proc/sysrq-trigger", 0),  # panic=-1 reboots at once
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_mote_vmm_ends_with_the_guest(vmm, kernel, tmp_path, how):
+    script, status = ENDS[how]
+    initrd = make_initrd(tmp_path / "initrd", f"echo alive=yes; {script}; sleep 60")
+    outcome = vmm.run(vm_config(kernel, initrd=initrd, vcpus=2))
+    assert outcome.facts.get("alive") == "yes", outcome
+    assert outcome.status == status, outcome
+
+
+def test_init_that_is_missing_is_a_panic_with_an_end(vmm, kernel, tmp_path):
+    image = make_image("ext4", make_tree(tmp_path / "tree"), tmp_path / "image")
+    outcome = vmm.run(vm_config(kernel, "init=/no/such/init loglevel=5", drives=[drive(image, root=True)]))
+    assert outcome.status == 0, outcome
+    assert "panic" in outcome.text, outcome
+
+
+def test_the_exit_port_hands_a_status_over(vmm, kernel, tmp_path):
+    initrd = make_initrd(tmp_path / "initrd", r"printf '\052' | dd of=/dev/port bs=1 seek=1281 2>/dev/null; reboot -f; sleep 60")
+    config = vm_config(kernel, initrd=initrd)
+    assert vmm.run(config, "--exit-port").status == 42
+    assert vmm.run(config).status == 0  # without the flag there is no such port
+
+
+@pytest.mark.parametrize("number, status", [
+    (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, -signal.SIGINT), (signal.SIGHUP, 156)])
+def test_signals_end_mote_vmm(vmm, kernel, tmp_path, number, status):
+    initrd = make_initrd(tmp_path / "initrd", "echo up=yes; sleep 1000")
+    outcome, seconds = send_after_output(vmm.command(vm_config(kernel, initrd=initrd, vcpus=2)), b"up=yes", number)
+    assert outcome.status == status, outcome
+    assert seconds < 10, outcome
+
+
+def test_sigkill_of_mote_takes_the_monitor_along(mote):
+    before = processes("mote-vmm")
+    send_after_output(mote.command("/bin/sh", "-c", "echo ready; sleep 1000"), b"ready", signal.SIGKILL)
+    assert processes("mote-vmm") - before == set()
