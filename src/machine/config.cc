@@ -1,0 +1,98 @@
+#include "machine/config.h"
+
+#include <string_view>
+#include <unordered_set>
+
+#include "base/json.h"
+
+namespace mote::machine {
+namespace {
+
+// A NUL would end the text early for the host or the guest, which then sees another one.
+Result<void> check_text(std::string_view field, const std::string& text) {
+  if (text.find('\0') == std::string::npos) return {};
+  return fail(ErrorKind::kInvalid, "{} is {}; it must be without NUL characters", field,
+              json::quote(text));
+}
+
+Result<void> check_path(std::string_view field, const std::string& path) {
+  if (path.empty()) {
+    return fail(ErrorKind::kInvalid, "{} is empty; it must be the path of a file", field);
+  }
+  return check_text(field, path);
+}
+
+Result<void> check_processors(const MachineConfig& config) {
+  if (config.vcpu_count < 1 || config.vcpu_count > kMaxVcpus) {
+    return fail(ErrorKind::kInvalid, "vcpu_count is {}; it must be from 1 to {}", config.vcpu_count,
+                kMaxVcpus);
+  }
+  if (config.smt && config.vcpu_count != 1 && config.vcpu_count % 2 != 0) {
+    return fail(ErrorKind::kInvalid,
+                "vcpu_count is {}; with smt, where two vCPUs share a core, it must be 1 or even",
+                config.vcpu_count);
+  }
+  if (config.cpu_template && *config.cpu_template != CpuTemplate::None) {
+    return fail(ErrorKind::kUnsupported,
+                "cpu_template is not built yet; leave it out or give \"None\"");
+  }
+  return {};
+}
+
+Result<void> check_memory(const MachineConfig& config) {
+  const std::uint64_t size = config.mem_size_mib;
+  if (size < 1 || size > kMaxMemoryMib) {
+    return fail(ErrorKind::kInvalid,
+                "mem_size_mib is {}; it must be from 1 to {}, the most that a process can map",
+                size, kMaxMemoryMib);
+  }
+  if (config.huge_pages != HugePages::None && size % 2 != 0) {
+    return fail(ErrorKind::kInvalid,
+                "mem_size_mib is {}; with huge_pages {} it must be even, as those pages have 2 MiB",
+                size, config.huge_pages == HugePages::TwoMib ? "2M" : "Transparent");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<void> check(const BootSource& config) {
+  MOTE_CHECK(check_path("kernel_image_path", config.kernel_image_path));
+  if (config.initrd_path) MOTE_CHECK(check_path("initrd_path", *config.initrd_path));
+  if (config.boot_args) MOTE_CHECK(check_text("boot_args", *config.boot_args));
+  return {};
+}
+
+Result<void> check(const MachineConfig& config) {
+  MOTE_CHECK(check_processors(config));
+  return check_memory(config);
+}
+
+Result<void> check(const std::vector<virtio::BlockConfig>& drives) {
+  std::unordered_set<std::string_view> ids;
+  const virtio::BlockConfig* root = nullptr;
+  for (const virtio::BlockConfig& drive : drives) {
+    MOTE_CHECK(virtio::check(drive));
+    if (!ids.insert(drive.drive_id).second) {
+      return fail(ErrorKind::kInvalid, "two drives have the drive_id {}; each must have its own",
+                  json::quote(drive.drive_id));
+    }
+    if (!drive.is_root_device) continue;
+    if (root != nullptr) {
+      return fail(ErrorKind::kInvalid,
+                  "the drives {} and {} both have is_root_device; at most one may",
+                  json::quote(root->drive_id), json::quote(drive.drive_id));
+    }
+    root = &drive;
+  }
+  return {};
+}
+
+Result<void> check(const VmConfig& config) {
+  MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
+  MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
+  MOTE_CHECK_WITHIN(check(config.drives), "drives");
+  return {};
+}
+
+}  // namespace mote::machine

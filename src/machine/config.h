@@ -1,0 +1,84 @@
+// What a user says of a microVM: its kernel, its processors and memory, its drives. Plain structs,
+// described for JSON; check() says whether the values make sense before anything is opened.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json_rules.h"
+#include "base/result.h"
+#include "virtio/block/config.h"
+
+namespace mote::machine {
+
+inline constexpr std::uint32_t kMaxVcpus = 32;
+// A process of x86-64 has 2^47 bytes of addresses, and some hold its code and stack.
+inline constexpr std::uint64_t kMaxMemoryMib = (std::uint64_t{1} << 27) - 1;
+
+// How an ELF kernel is entered: as its notes say, at its PVH entry, or at the 64-bit entry of the
+// Linux boot protocol.
+enum class BootProtocol { Auto, Pvh, Linux64 };
+BOOST_DESCRIBE_ENUM(BootProtocol, Auto, Pvh, Linux64)
+constexpr auto json_names(BootProtocol) {
+  return std::array{json::name(BootProtocol::Auto, "auto"), json::name(BootProtocol::Pvh, "pvh"),
+                    json::name(BootProtocol::Linux64, "linux64")};
+}
+
+struct BootSource {
+  std::string kernel_image_path;  // vmlinux or bzImage
+  std::optional<std::string> initrd_path;
+  std::optional<std::string> boot_args;  // absent: the default command line
+  BootProtocol boot_protocol = BootProtocol::Auto;
+};
+BOOST_DESCRIBE_STRUCT(BootSource, (), (kernel_image_path, initrd_path, boot_args, boot_protocol))
+constexpr auto json_rules(const BootSource*) { return std::array{json::sparse("boot_protocol")}; }
+
+// Pages behind guest memory: the host's usual ones, hugetlbfs pages of 2 MiB, or transparent huge
+// pages where the host finds some.
+enum class HugePages { None, TwoMib, Transparent };
+BOOST_DESCRIBE_ENUM(HugePages, None, TwoMib, Transparent)
+constexpr auto json_names(HugePages) { return std::array{json::name(HugePages::TwoMib, "2M")}; }
+
+// Masks of what a guest sees of the processor. Only None is built.
+enum class CpuTemplate { None, C3, T2, T2S, T2CL, T2A, V1N1 };
+BOOST_DESCRIBE_ENUM(CpuTemplate, None, C3, T2, T2S, T2CL, T2A, V1N1)
+
+struct MachineConfig {
+  std::uint32_t vcpu_count = 1;      // 1 to kMaxVcpus
+  std::uint64_t mem_size_mib = 128;  // 1 to kMaxMemoryMib
+  bool smt = false;                  // two vCPUs are threads of one core
+  bool track_dirty_pages = false;
+  HugePages huge_pages = HugePages::None;
+  std::optional<CpuTemplate> cpu_template;
+};
+BOOST_DESCRIBE_STRUCT(MachineConfig, (),
+                      (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template))
+constexpr auto json_rules(const MachineConfig*) {
+  return std::array{json::defaulted("smt"), json::defaulted("track_dirty_pages"),
+                    json::defaulted("huge_pages"), json::sparse("cpu_template")};
+}
+
+struct VmConfig {
+  BootSource boot_source;
+  std::vector<virtio::BlockConfig> drives;  // in the guest's order, but the root device comes first
+  MachineConfig machine;
+};
+BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine))
+constexpr auto json_rules(const VmConfig*) {
+  return std::array{json::named("boot_source", "boot-source"),
+                    json::named("machine", "machine-config")};
+}
+
+// Each: whether the values make sense and are built, without a look at the host. The error names
+// the field, what it is and what it must be.
+Result<void> check(const BootSource& config);
+Result<void> check(const MachineConfig& config);
+// Also what holds between drives: distinct ids, one root device.
+Result<void> check(const std::vector<virtio::BlockConfig>& drives);
+Result<void> check(const VmConfig& config);
+
+}  // namespace mote::machine
