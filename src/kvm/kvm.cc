@@ -122,10 +122,8 @@ Result<void> Vm::set_memory(const memory::GuestMemory& memory, bool log_dirty_pa
   return {};
 }
 
-Result<void> Vm::reserve_tss(std::uint64_t address) const {
-  constexpr std::uint64_t kTssSize = 3 * memory::kPageSize;
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSS_ADDR, address));
-  const std::uint64_t identity_map = address + kTssSize;
+Result<void> Vm::reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const {
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSS_ADDR, tss));
   MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map));
   return {};
 }

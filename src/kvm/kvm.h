@@ -116,9 +116,9 @@ class Vm {
   // slot waits out.
   Result<void> set_memory(const memory::GuestMemory& memory, bool log_dirty_pages,
                           std::uint32_t first_slot = 0) const;
-  // KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR, which Intel processors need three pages for,
-  // and one, at `address`.
-  Result<void> reserve_tss(std::uint64_t address) const;
+  // KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR: three pages and one page of guest-physical
+  // addresses without memory, which KVM needs to run real mode on Intel processors.
+  Result<void> reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const;
   // KVM_CREATE_IRQCHIP: two PICs, an IOAPIC, and a LAPIC for each vCPU.
   Result<void> create_irqchip() const;
   // KVM_CREATE_PIT2 with a dummy speaker port.

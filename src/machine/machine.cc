@@ -1,0 +1,95 @@
+#include "machine/machine.h"
+
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/msrs.h"
+
+namespace mote::machine {
+
+Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
+                 kvm::Vm vm)
+    : loop_(loop),
+      options_(std::move(options)),
+      memory_(std::move(memory)),
+      kvm_(std::move(kvm)),
+      vm_(std::move(vm)),
+      rendezvous_(loop) {}
+
+Machine::~Machine() {
+  kMachineThread.assert_held();
+  stop_vcpus();
+}
+
+void Machine::run() {
+  for (const auto& drive : drives_) drive.attachment.transport().resume();
+  if (!input_started_) board_->start_input();
+  input_started_ = true;
+  rendezvous_.give(Rendezvous::Order::kRun, [] {});
+}
+
+void Machine::pause() {
+  rendezvous_.give(Rendezvous::Order::kPark, [this] { kick_all(); });
+  rendezvous_.wait_for(vcpus_.size());
+  for (const auto& drive : drives_) drive.attachment.transport().pause();
+  for (const auto& vcpu : vcpus_) vcpu->vcpu().note_pause();
+}
+
+Result<MachineState> Machine::save() {
+  if (rendezvous_.order() == Rendezvous::Order::kRun) {
+    return fail(ErrorKind::kState, "a machine is saved while it is paused, and this one runs");
+  }
+  MachineState state;
+  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_.msr_indices());
+  const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices);
+  const auto xsave_size = static_cast<std::size_t>(vm_.check(KVM_CAP_XSAVE2));
+  // The vCPUs first: reading them lets KVM settle what the controllers still had for them.
+  for (const auto& vcpu : vcpus_) {
+    MOTE_TRY(arch::VcpuState saved, arch::save_vcpu(vcpu->vcpu(), msrs, xsave_size));
+    state.vcpus.push_back(std::move(saved));
+  }
+  MOTE_TRY(state.vm, arch::save_vm(vm_));
+  state.board = board_->save();
+  for (const auto& drive : drives_) {
+    MOTE_TRY(virtio::MmioState transport, drive.attachment.transport().save());
+    state.drives.push_back(
+        {.drive_id = drive.id, .transport = std::move(transport), .device = drive.device->save()});
+  }
+  return state;
+}
+
+void Machine::end(devices::End end) {
+  {
+    MutexLock lock(end_mutex_);
+    if (end_) return;
+    end_ = std::move(end);
+  }
+  // At once, so that the vCPU which met the end runs no further.
+  rendezvous_.order_stop();
+  loop_.post([this] {
+    kMachineThread.assert_held();
+    finish();
+  });
+}
+
+void Machine::kick_all() {
+  for (const auto& vcpu : vcpus_) vcpu->kick();
+}
+
+void Machine::stop_vcpus() {
+  if (vcpus_.empty()) return;
+  rendezvous_.give(Rendezvous::Order::kStop, [this] { kick_all(); });
+  rendezvous_.wait_for(vcpus_.size());
+  vcpus_.clear();
+}
+
+void Machine::finish() {
+  stop_vcpus();
+  for (const auto& drive : drives_) drive.attachment.transport().pause();
+  devices::End end;
+  {
+    MutexLock lock(end_mutex_);
+    end = *end_;
+  }
+  options_.on_end(end);
+}
+
+}  // namespace mote::machine

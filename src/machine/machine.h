@@ -1,0 +1,107 @@
+// Machine is one microVM: assembled from a configuration and booted, or made again from a saved
+// state; then run, paused, saved and ended. It belongs to the machine thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/event_loop.h"
+#include "bus/bus.h"
+#include "devices/end.h"
+#include "kvm/kvm.h"
+#include "machine/attachment.h"
+#include "machine/board.h"
+#include "machine/config.h"
+#include "machine/rendezvous.h"
+#include "machine/state.h"
+#include "machine/vcpu_thread.h"
+#include "memory/guest_memory.h"
+#include "virtio/block/device.h"
+
+namespace mote::machine {
+
+// What of a machine is not in its configuration: the process that it runs in.
+struct MachineOptions {
+  BoardOptions board;
+  // Called once, on the machine thread, when the VM has ended: no vCPU runs any more, and nothing
+  // is in flight.
+  std::function<void(const devices::End&)> on_end;
+};
+
+class Machine {
+ public:
+  // Assembles the machine that `config` (checked before) describes, its vCPUs parked at the
+  // kernel's entry. Errors say what of the configuration or of the host is in the way; nothing is
+  // left behind. `loop` outlives the machine.
+  static Result<std::unique_ptr<Machine>> boot(EventLoop& loop, const VmConfig& config,
+                                               MachineOptions options);
+  // Makes the machine that `state` was saved of, paused, over `memory`, which holds what its guest
+  // had in memory.
+  static Result<std::unique_ptr<Machine>> restore(EventLoop& loop, const VmConfig& config,
+                                                  MachineOptions options,
+                                                  memory::GuestMemory memory,
+                                                  const MachineState& state);
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+  // Stops what still runs.
+  ~Machine();
+
+  // Fresh memory as `config` wants it.
+  static Result<memory::GuestMemory> make_memory(const MachineConfig& config);
+
+  // Lets the vCPUs run and input flow; also after pause().
+  void run() REQUIRES(kMachineThread);
+  // Parks the vCPUs and takes the devices' queues, with nothing in flight.
+  void pause() REQUIRES(kMachineThread);
+  // The state of a paused machine.
+  Result<MachineState> save() REQUIRES(kMachineThread);
+  // Ends the VM from outside; on_end() follows. From any thread.
+  void end(devices::End end) EXCLUDES(end_mutex_);
+
+  const memory::GuestMemory& memory() const { return memory_; }
+  std::size_t vcpu_count() const { return vcpus_.size(); }
+  const VcpuMetrics& vcpu_metrics(std::size_t index) const { return vcpus_[index]->metrics(); }
+  // Accesses to addresses where nothing is.
+  std::uint64_t missed_accesses() const { return ports_.missed() + mmio_.missed(); }
+
+ private:
+  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
+          kvm::Vm vm);
+
+  // The steps of assembly, in order; each says what holds after it.
+  static Result<std::unique_ptr<Machine>> create(EventLoop& loop, const MachineConfig& config,
+                                                 MachineOptions options,
+                                                 memory::GuestMemory memory);
+  Result<void> add_board(const BoardState* state);
+  Result<void> add_drives(const std::vector<virtio::BlockConfig>& configs,
+                          const std::vector<DriveState>* states);
+  Result<void> load(const VmConfig& config, std::vector<kvm::Vcpu>& vcpus);
+  Result<void> start_threads(std::vector<kvm::Vcpu> vcpus);
+
+  Result<std::vector<kvm::Vcpu>> make_vcpus(unsigned count) const;
+  void kick_all();
+  void stop_vcpus() REQUIRES(kMachineThread);
+  void finish() REQUIRES(kMachineThread);
+
+  EventLoop& loop_;
+  MachineOptions options_;
+  // In the order of what needs what: the last is taken down first.
+  memory::GuestMemory memory_;
+  kvm::Kvm kvm_;
+  kvm::Vm vm_;
+  bus::Bus ports_;
+  bus::Bus mmio_;
+  Rendezvous rendezvous_;
+  std::unique_ptr<Board> board_;
+  std::vector<Attached<virtio::Block>> drives_;
+  std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+  bool input_started_ = false;
+
+  Mutex end_mutex_;
+  std::optional<devices::End> end_ GUARDED_BY(end_mutex_);
+};
+
+}  // namespace mote::machine

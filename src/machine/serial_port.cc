@@ -1,0 +1,64 @@
+#include "machine/serial_port.h"
+
+#include <sys/epoll.h>
+
+namespace mote::machine {
+
+Result<std::unique_ptr<SerialPort>> SerialPort::create(EventLoop& loop, bus::Interrupt& interrupt,
+                                                       const SerialLine& line,
+                                                       const devices::SerialState* state) {
+  std::unique_ptr<SerialPort> port(new SerialPort(loop, line));
+  MOTE_CHECK(port->make_sink());
+  if (state == nullptr) {
+    port->chip_ = std::make_unique<devices::Serial>(port->wiring(interrupt));
+  } else {
+    MOTE_TRY(port->chip_, devices::Serial::restore(*state, port->wiring(interrupt)));
+  }
+  return port;
+}
+
+Result<void> SerialPort::make_sink() {
+  if (line_.output < 0) {
+    sink_ = std::make_unique<devices::NullSink>();
+    return {};
+  }
+  MOTE_TRY(devices::FdSink sink, devices::FdSink::create(line_.output));
+  sink_ = std::make_unique<devices::FdSink>(std::move(sink));
+  return {};
+}
+
+devices::SerialWiring SerialPort::wiring(bus::Interrupt& interrupt) {
+  return {
+      .interrupt = interrupt,
+      .sink = *sink_,
+      .when_full = line_.flow_control ? devices::WhenFull::kWait : devices::WhenFull::kDrop,
+      .obey_rts = line_.flow_control,
+      .on_room =
+          [this] {
+            loop_.post([this] {
+              if (input_) input_->room();
+            });
+          },
+      .on_blocked = [this] { loop_.post([this] { wait_for_output(); }); },
+  };
+}
+
+void SerialPort::start_input() {
+  if (line_.input < 0) return;
+  input_ = ConsoleInput::start(
+      loop_, line_.input,
+      {.feed = [this](std::span<const std::byte> bytes) { return chip_->feed(bytes); },
+       .at_end = [this] { chip_->end_input(); }});
+}
+
+void SerialPort::wait_for_output() {
+  auto watch = loop_.watch(line_.output, EPOLLOUT, [this](std::uint32_t) {
+    output_watch_.cancel();
+    chip_->resume_output();
+  });
+  // What cannot be watched never makes one wait.
+  if (!watch) return chip_->resume_output();
+  output_watch_ = std::move(*watch);
+}
+
+}  // namespace mote::machine

@@ -1,0 +1,55 @@
+// SerialPort is a UART with its line: output to one descriptor, input from another, both at the
+// pace of whoever is slower.
+#pragma once
+
+#include <memory>
+
+#include "base/event_loop.h"
+#include "bus/interrupt.h"
+#include "devices/byte_sink.h"
+#include "devices/serial.h"
+#include "machine/console_input.h"
+
+namespace mote::machine {
+
+// The descriptors of a port's line; they stay the caller's. -1: output is dropped, there is no
+// input.
+struct SerialLine {
+  int input = -1;
+  int output = -1;
+  // The line is lossless: output that has no room waits in the guest, which takes input when it
+  // asserts "request to send".
+  bool flow_control = false;
+};
+
+class SerialPort {
+ public:
+  // `interrupt` and `loop` outlive the port. With `state`, the chip goes on from there. Input
+  // begins with start_input().
+  static Result<std::unique_ptr<SerialPort>> create(EventLoop& loop, bus::Interrupt& interrupt,
+                                                    const SerialLine& line,
+                                                    const devices::SerialState* state);
+  SerialPort(const SerialPort&) = delete;
+  SerialPort& operator=(const SerialPort&) = delete;
+
+  void start_input();
+  devices::Serial& chip() { return *chip_; }
+  const devices::Serial& chip() const { return *chip_; }
+
+ private:
+  SerialPort(EventLoop& loop, const SerialLine& line) : loop_(loop), line_(line) {}
+
+  Result<void> make_sink();
+  devices::SerialWiring wiring(bus::Interrupt& interrupt);
+  // Waits until the output has room, then lets the chip go on.
+  void wait_for_output();
+
+  EventLoop& loop_;
+  const SerialLine line_;
+  std::unique_ptr<devices::ByteSink> sink_;
+  std::unique_ptr<devices::Serial> chip_;
+  std::unique_ptr<ConsoleInput> input_;
+  EventLoop::Watch output_watch_;
+};
+
+}  // namespace mote::machine
