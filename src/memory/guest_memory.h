@@ -24,6 +24,12 @@ namespace mote::memory {
 
 using GuestAddress = std::uint64_t;
 
+// What guest memory can hold as a value. A span is trivially copyable as well, but what is meant is
+// what it points to.
+template <typename T>
+concept GuestValue =
+    std::is_trivially_copyable_v<T> && !std::is_convertible_v<const T&, std::span<const std::byte>>;
+
 inline constexpr std::uint64_t kPageSize = 4096;
 
 // Where guest memory comes from.
@@ -78,16 +84,14 @@ class GuestSlice {
   [[nodiscard]] bool zero(std::uint64_t offset, std::uint64_t length) const;
 
   // One value, copied once. nullopt past the end.
-  template <typename T>
+  template <GuestValue T>
   std::optional<T> read(std::uint64_t offset) const {
-    static_assert(std::is_trivially_copyable_v<T>);
     T value;
     if (!read(offset, std::as_writable_bytes(std::span(&value, 1)))) return std::nullopt;
     return value;
   }
-  template <typename T>
+  template <GuestValue T>
   [[nodiscard]] bool write(std::uint64_t offset, const T& value) const {
-    static_assert(std::is_trivially_copyable_v<T>);
     return write(offset, std::as_bytes(std::span(&value, 1)));
   }
 
@@ -155,12 +159,12 @@ class GuestMemory {
   // As slice(), without the cost of a message: for hot paths that answer the guest.
   std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length) const;
 
-  template <typename T>
+  template <GuestValue T>
   Result<T> read(GuestAddress address) const {
     MOTE_TRY(const GuestSlice part, slice(address, sizeof(T)));
     return *part.template read<T>(0);
   }
-  template <typename T>
+  template <GuestValue T>
   Result<void> write(GuestAddress address, const T& value) const {
     MOTE_TRY(const GuestSlice part, slice(address, sizeof(T)));
     static_cast<void>(part.write(0, value));
