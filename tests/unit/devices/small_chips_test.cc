@@ -1,0 +1,110 @@
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "base/log.h"
+#include "devices/acpi_pm.h"
+#include "devices/boot_timer.h"
+#include "devices/chip.h"
+#include "devices/exit_port.h"
+#include "devices/vmgenid.h"
+
+namespace mote::devices {
+namespace {
+
+TEST(ExitPort, HandsBackTheByte) {
+  EndRecorder end;
+  ExitPort port(end.sink());
+  out8(port, 0, 7);
+  ASSERT_EQ(end.ends.size(), 1);
+  EXPECT_EQ(end.ends[0].reason, EndReason::kExitPort);
+  EXPECT_EQ(end.ends[0].status, 7);
+  EXPECT_EQ(in8(port, 0), 0xff);
+  expect_no_wide_registers(port);
+  EXPECT_EQ(end.ends.size(), 1);
+}
+
+TEST(AcpiPm, PowersOffOnS5Alone) {
+  EndRecorder end;
+  AcpiPm pm(end.sink());
+  out8(pm, 0, 0x14);  // S5 without "enable"
+  out8(pm, 0, 0x24);  // "enable" with S1
+  out8(pm, 1, 0x34);  // the status register
+  EXPECT_TRUE(end.ends.empty());
+  EXPECT_EQ(pm.missed_writes(), 1);
+  EXPECT_EQ(in8(pm, 0), 0);
+  EXPECT_EQ(in8(pm, 1), 0);
+  expect_no_wide_registers(pm);
+  EXPECT_TRUE(end.ends.empty());
+  out8(pm, 0, 0x34);
+  ASSERT_EQ(end.ends.size(), 1);
+  EXPECT_EQ(end.ends[0].reason, EndReason::kPowerOff);
+}
+
+TEST(BootTimer, LogsOnTheRightByteAlone) {
+  UniqueFd log(::memfd_create("log", MFD_CLOEXEC));
+  auto reader = log.duplicate();
+  ASSERT_TRUE(reader);
+  log::set_sink(std::move(log));
+  BootTimer timer(BootTimer::now());
+  out8(timer, 0, 122);
+  out8(timer, 1, kBootTimerSignal);
+  expect_no_wide_registers(timer);
+  EXPECT_EQ(in8(timer, 0), 0xff);
+  EXPECT_EQ(::lseek(reader->get(), 0, SEEK_END), 0) << "nothing logged yet";
+  out8(timer, 0, kBootTimerSignal);
+  ASSERT_EQ(::lseek(reader->get(), 0, SEEK_SET), 0);
+  const auto text = read_all(reader->get(), 4096);
+  ASSERT_TRUE(text);
+  EXPECT_THAT(*text,
+              testing::ContainsRegex("Guest-boot-time = +[0-9]+ us [0-9]+ ms, +[0-9]+ CPU us "
+                                     "[0-9]+ CPU ms"));
+  log::set_sink(UniqueFd(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3)));
+}
+
+class VmGenIdTest : public testing::Test {
+ protected:
+  using Id = std::array<std::uint8_t, 16>;
+  static memory::GuestMemory make_memory() {
+    auto made = memory::GuestMemory::create({.ranges = {{.start = 0, .size = 1 << 20}}});
+    EXPECT_TRUE(made);
+    return std::move(*made);
+  }
+  Id in_memory() { return *memory.read<Id>(0x8000); }
+
+  CountingInterrupt irq;
+  memory::GuestMemory memory = make_memory();
+};
+
+TEST_F(VmGenIdTest, WritesAFreshIdentifierAndChangesIt) {
+  auto id = VmGenId::create(memory, 0x8000, irq);
+  ASSERT_TRUE(id);
+  const Id first = in_memory();
+  EXPECT_NE(first, Id{});
+  EXPECT_EQ(irq.count, 0);
+  ASSERT_TRUE(id->regenerate());
+  EXPECT_NE(in_memory(), first);
+  EXPECT_EQ(in_memory(), id->save().value);
+  EXPECT_EQ(irq.count, 1);
+}
+
+TEST_F(VmGenIdTest, RestoredOneLeavesMemoryUntilItRegenerates) {
+  auto id = VmGenId::create(memory, 0x8000, irq);
+  ASSERT_TRUE(id);
+  const Id before = in_memory();
+  auto restored = VmGenId::restore(id->save(), memory, irq);
+  ASSERT_TRUE(restored);
+  EXPECT_EQ(in_memory(), before);
+  EXPECT_EQ(restored->save().value, before);
+  ASSERT_TRUE(restored->regenerate());
+  EXPECT_NE(in_memory(), before);
+}
+
+TEST_F(VmGenIdTest, AddressIsChecked) {
+  EXPECT_FALSE(VmGenId::create(memory, 0x8004, irq)) << "not aligned";
+  EXPECT_FALSE(VmGenId::create(memory, (1 << 20) - 8, irq)) << "passes the end";
+  EXPECT_FALSE(VmGenId::create(memory, ~0ULL - 7, irq));
+  EXPECT_FALSE(VmGenId::restore({.address = 1 << 20, .value = {}}, memory, irq));
+}
+
+}  // namespace
+}  // namespace mote::devices
