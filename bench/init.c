@@ -1,6 +1,7 @@
-// The first process of the guest whose boot is timed: writes the byte 1 to the console, so that the host sees that init runs, and
-// turns the machine off: by a restart, or by power-off where the command line has BENCH_END=poweroff (for monitors that
-// would boot a restarted machine again). Without a C library, so that loading it costs nothing.
+// The first process of the guest whose boot is timed: writes the byte 1 to the console, so that the
+// host sees that init runs, and turns the machine off: by a restart, or by power-off where the
+// command line has BENCH_END=poweroff (for monitors that would boot a restarted machine again).
+// Without a C library, so that loading it costs nothing.
 
 #include <linux/reboot.h>
 #include <sys/syscall.h>
@@ -39,6 +40,7 @@ __attribute__((used)) static void run(const long* stack) {
   }
 }
 
+// NOLINTNEXTLINE(readability-identifier-naming): the linker knows it by this name
 __attribute__((naked, used)) void _start(void) {
   __asm__("mov %rsp, %rdi\n\tandq $-16, %rsp\n\tcall run\n\thlt");
 }

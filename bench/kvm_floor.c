@@ -2,10 +2,11 @@
 //
 //   kvm_floor [--memory MIB] [--hold]
 //
-// It makes the VM that a monitor makes for a bare guest (VM, memory slot, irqchip, PIT, one vCPU, in the order that costs
-// least: the irqchip and the PIT leave an SRCU grace period behind that a later slot change would wait out), runs a guest
-// whose first instruction that leaves it writes a byte to COM1, writes that byte to stdout, and ends. With --hold it then
-// keeps the VM until stdin closes. A monitor's overhead is told as a multiple of this program's time.
+// It makes the VM that a monitor makes for a bare guest (VM, memory slot, irqchip, PIT, one vCPU,
+// in the order that costs least: the irqchip and the PIT leave an SRCU grace period behind that a
+// later slot change would wait out), runs a guest whose first instruction that leaves it writes a
+// byte to COM1, writes that byte to stdout, and ends. With --hold it then keeps the VM until stdin
+// closes. A monitor's overhead is told as a multiple of this program's time.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -36,14 +37,16 @@ static int call(int fd, unsigned long request, void* argument, const char* name)
 }
 
 static void add_memory(int vm, size_t size) {
-  char* memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* memory =
+      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
     fail("map guest memory");
   }
   memcpy(memory + kGuestAddress, kGuest, sizeof kGuest);
-  struct kvm_userspace_memory_region region = {
-      .slot = 0, .guest_phys_addr = 0, .memory_size = size, .userspace_addr = (unsigned long)memory};
+  struct kvm_userspace_memory_region region = {.slot = 0,
+                                               .guest_phys_addr = 0,
+                                               .memory_size = size,
+                                               .userspace_addr = (unsigned long)memory};
   call(vm, KVM_SET_USER_MEMORY_REGION, &region, "KVM_SET_USER_MEMORY_REGION");
 }
 
@@ -89,7 +92,8 @@ int main(int argc, char** argv) {
     } else if (strcmp(argv[i], "--memory") == 0 && i + 1 < argc) {
       mib = strtoul(argv[++i], &end, 10);
       if (*end != '\0' || mib == 0 || mib > kMaxMemoryMib) {
-        fprintf(stderr, "kvm_floor: --memory takes 1 to %d MiB, not '%s'\n", kMaxMemoryMib, argv[i]);
+        fprintf(stderr, "kvm_floor: --memory takes 1 to %d MiB, not '%s'\n", kMaxMemoryMib,
+                argv[i]);
         return 2;
       }
     } else {

@@ -1,15 +1,18 @@
-// spawn_timer: runs a command and says how long it took, in nanoseconds, with little noise of its own.
+// spawn_timer: runs a command and says how long it took, in nanoseconds, with little noise of its
+// own.
 //
 //   spawn_timer [--byte N] [--stderr FILE] [--timeout SECONDS] [--keep-stdin] -- COMMAND [ARG...]
 //
-// One line on stdout: `first=NS exit=NS user=NS system=NS status=N`. `first` is from just before vfork until byte N (default
-// 88, 'X') stood on the command's stdout, -1 when it never did; `exit` until the process was reaped; user and system are
-// its CPU time (rusage of wait4); status is as a shell would say it (128 + signal), or 124 after the timeout.
+// One line on stdout: `first=NS exit=NS user=NS system=NS status=N`. `first` is from just before
+// posix_spawn until byte N (default 88, 'X') stood on the command's stdout, -1 when it never did;
+// `exit` until the process was reaped; user and system are its CPU time (rusage of wait4); status
+// is as a shell would say it (128 + signal), or 124 after the timeout.
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,9 +56,9 @@ static struct Options parse(int argc, char** argv) {
     if (strcmp(argv[i], "--keep-stdin") == 0) {
       options.keep_stdin = 1;
     } else if (strcmp(argv[i], "--byte") == 0 && i + 1 < argc) {
-      options.byte = atoi(argv[++i]);
+      options.byte = (int)strtol(argv[++i], NULL, 10);
     } else if (strcmp(argv[i], "--timeout") == 0 && i + 1 < argc) {
-      options.timeout_seconds = atol(argv[++i]);
+      options.timeout_seconds = strtol(argv[++i], NULL, 10);
     } else if (strcmp(argv[i], "--stderr") == 0 && i + 1 < argc) {
       options.stderr_fd = open(argv[++i], O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
       if (options.stderr_fd < 0) {
@@ -71,25 +74,27 @@ static struct Options parse(int argc, char** argv) {
   exit(2);
 }
 
-// vfork, since fork's copy of page tables would be billed to the command. The child only makes system calls.
+// posix_spawn, which shares memory until exec: fork's copy of page tables would be billed to the
+// command.
 static pid_t spawn(const struct Options* options, int output, int input) {
-  const pid_t child = vfork();
-  if (child < 0) {
-    fail("vfork");
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  if (input >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, input, STDIN_FILENO);
   }
-  if (child == 0) {
-    if (input >= 0) {
-      dup2(input, STDIN_FILENO);
-    }
-    dup2(output, STDOUT_FILENO);
-    dup2(options->stderr_fd, STDERR_FILENO);
-    execvp(options->command[0], options->command);
-    _exit(127);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, options->stderr_fd, STDERR_FILENO);
+  pid_t child = -1;
+  errno = posix_spawnp(&child, options->command[0], &actions, NULL, options->command, environ);
+  if (errno != 0) {
+    fail(options->command[0]);
   }
+  posix_spawn_file_actions_destroy(&actions);
   return child;
 }
 
-// Reads until end of file or the deadline; sets *first when the byte is seen. Returns 0 at the deadline.
+// Reads until end of file or the deadline; sets *first when the byte is seen. Returns 0 at the
+// deadline.
 static int drain(int fd, int byte, long long deadline, long long* first) {
   static char buffer[65536];
   for (;;) {
@@ -119,7 +124,8 @@ int main(int argc, char** argv) {
   const long long start = now_ns();
   const pid_t child = spawn(&options, ends[1], input);
   close(ends[1]);
-  const int ended = drain(ends[0], options.byte, start + options.timeout_seconds * 1000000000LL, &first);
+  const int ended =
+      drain(ends[0], options.byte, start + options.timeout_seconds * 1000000000LL, &first);
   if (!ended) {
     kill(child, SIGKILL);
   }
@@ -129,7 +135,9 @@ int main(int argc, char** argv) {
     fail("wait4");
   }
   const long long end = now_ns();
-  const int code = !ended ? 124 : WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+  const int code = !ended                ? 124
+                   : WIFSIGNALED(status) ? 128 + WTERMSIG(status)
+                                         : WEXITSTATUS(status);
   printf("first=%lld exit=%lld user=%lld system=%lld status=%d\n", first < 0 ? -1 : first - start,
          end - start, timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime), code);
   return 0;
