@@ -11,15 +11,15 @@ namespace mote::virtio {
 // once.
 struct TokenBucketConfig {
   std::uint64_t size = 0;
-  std::optional<std::uint64_t> one_time_burst;
+  std::optional<std::uint64_t> one_time_burst{};
   std::uint64_t refill_time = 0;
 };
 BOOST_DESCRIBE_STRUCT(TokenBucketConfig, (), (size, one_time_burst, refill_time))
 
 // Limits on bytes (bandwidth) and on requests (ops).
 struct RateLimiterConfig {
-  std::optional<TokenBucketConfig> bandwidth;
-  std::optional<TokenBucketConfig> ops;
+  std::optional<TokenBucketConfig> bandwidth{};
+  std::optional<TokenBucketConfig> ops{};
 };
 BOOST_DESCRIBE_STRUCT(RateLimiterConfig, (), (bandwidth, ops))
 

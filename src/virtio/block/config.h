@@ -22,14 +22,15 @@ BOOST_DESCRIBE_ENUM(IoEngine, Sync, Async)
 
 struct BlockConfig {
   std::string drive_id;
-  std::optional<std::string> path_on_host;  // a raw image or a block device
+  std::optional<std::string> path_on_host{};  // a raw image or a block device
   bool is_root_device = false;
-  std::optional<std::string> partuuid;  // of the root partition; matters for the root device alone
-  std::optional<bool> is_read_only;     // absent: false
-  std::optional<CacheType> cache_type;  // absent: Unsafe
-  std::optional<IoEngine> io_engine;    // absent: Sync
-  std::optional<RateLimiterConfig> rate_limiter;
-  std::optional<std::string> socket;  // of a vhost-user backend, in place of path_on_host
+  std::optional<std::string>
+      partuuid{};                      // of the root partition; matters for the root device alone
+  std::optional<bool> is_read_only{};  // absent: false
+  std::optional<CacheType> cache_type{};  // absent: Unsafe
+  std::optional<IoEngine> io_engine{};    // absent: Sync
+  std::optional<RateLimiterConfig> rate_limiter{};
+  std::optional<std::string> socket{};  // of a vhost-user backend, in place of path_on_host
 };
 BOOST_DESCRIBE_STRUCT(BlockConfig, (),
                       (drive_id, path_on_host, is_root_device, partuuid, is_read_only, cache_type,

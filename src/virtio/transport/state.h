@@ -17,7 +17,7 @@ struct QueueSetupState {
   std::uint64_t descriptors = 0;
   std::uint64_t driver = 0;
   std::uint64_t device = 0;
-  std::optional<QueueState> running;
+  std::optional<QueueState> running{};
 };
 BOOST_DESCRIBE_STRUCT(QueueSetupState, (), (size, ready, descriptors, driver, device, running))
 

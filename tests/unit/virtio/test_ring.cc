@@ -102,6 +102,8 @@ TestRing::TestRing(const memory::GuestMemory& memory, std::uint16_t size, std::u
   table_ = allocate(sizeof(vring_desc) * std::uint64_t{size}, VRING_DESC_ALIGN_SIZE);
   available_ring_ = allocate(6 + 2 * std::uint64_t{size}, VRING_AVAIL_ALIGN_SIZE);
   used_ring_ = allocate(6 + 8 * std::uint64_t{size}, VRING_USED_ALIGN_SIZE);
+  buffers_ = next_free_;
+  ring_gaps_ = gaps_.size();
   // Another ring may have been here before.
   for (const auto& [address, length] : {std::pair{table_, sizeof(vring_desc) * std::uint64_t{size}},
                                         std::pair{available_ring_, 6 + 2 * std::uint64_t{size}},
@@ -208,6 +210,14 @@ std::uint16_t TestRing::avail_event() const {
 }
 
 std::uint16_t TestRing::used_flags() const { return get<std::uint16_t>(memory_, used_ring_); }
+
+void TestRing::rewind() {
+  if (!chains_.empty()) throw std::logic_error("chains are in flight");
+  if (!gaps_intact()) throw std::logic_error("the device wrote outside of the buffers");
+  next_free_ = buffers_;
+  gaps_.resize(ring_gaps_);
+  outs_.clear();
+}
 
 void TestRing::start_at(std::uint16_t index) {
   set_available_index(index);

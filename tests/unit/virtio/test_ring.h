@@ -100,6 +100,9 @@ class TestRing {
   // `length` bytes of guest memory of its own, with guards around.
   std::uint64_t allocate(std::uint64_t length, std::uint64_t alignment = 1);
 
+  // Lets new buffers take the place of old ones. Nothing may be in flight.
+  void rewind();
+
   // Moves both indices and what this side knows of them, before the device has the queue: a ring
   // that has come far.
   void start_at(std::uint16_t index);
@@ -119,6 +122,8 @@ class TestRing {
   std::uint64_t table_ = 0;
   std::uint64_t available_ring_ = 0;
   std::uint64_t used_ring_ = 0;
+  std::uint64_t buffers_ = 0;  // where buffers begin
+  std::size_t ring_gaps_ = 0;  // gaps before that
   std::uint16_t available_ = 0;
   std::uint16_t kicked_ = 0;  // available_ at the last kick_due()
   std::uint16_t seen_used_ = 0;

@@ -1,0 +1,159 @@
+// What every Disk does alike: one suite over all of them. A new disk is one line in Rigs below.
+#include <gtest/gtest.h>
+
+#include <climits>
+#include <numeric>
+
+#include "storage/disk.h"
+#include "storage/file_disk.h"
+#include "storage/temp_file.h"
+
+namespace mote::storage::test {
+namespace {
+
+constexpr std::uint64_t kSectors = 4096;
+
+std::string pattern() {
+  std::string bytes(kSectors * kSectorSize, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + i / 512);
+  return bytes;
+}
+
+// A way to make a disk, and to look at what it holds without it.
+struct FileRig {
+  static constexpr bool kWritable = true;
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = std::move(*FileDisk::open(file.path(), Access::kReadWrite));
+};
+struct ReadOnlyFileRig {
+  static constexpr bool kWritable = false;
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = std::move(*FileDisk::open(file.path(), Access::kReadOnly));
+};
+struct ReadOnlyDiskRig {
+  static constexpr bool kWritable = false;
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk =
+      std::make_unique<ReadOnlyDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite)));
+};
+struct ForwardingRig {
+  static constexpr bool kWritable = true;
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk =
+      std::make_unique<ForwardingDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite)));
+};
+
+template <typename Rig>
+class DiskConformance : public ::testing::Test {
+ protected:
+  // Submits and waits; expects exactly one completion.
+  Result<void> run(Op op, std::uint64_t offset, std::vector<iovec> buffers = {}) {
+    std::optional<Result<void>> outcome;
+    int completions = 0;
+    disk().submit({.op = op, .offset = offset, .buffers = std::move(buffers)},
+                  [&](DiskRequest request, Result<void> result) {
+                    EXPECT_EQ(request.op, op);
+                    EXPECT_EQ(request.offset, offset);
+                    ++completions;
+                    outcome = std::move(result);
+                  });
+    disk().drain();
+    EXPECT_EQ(completions, 1);
+    return outcome.value_or(fail(ErrorKind::kInternal, "not completed"));
+  }
+  static std::vector<iovec> split(std::string& bytes, const std::vector<std::size_t>& lengths) {
+    std::vector<iovec> buffers;
+    std::size_t at = 0;
+    for (const std::size_t length : lengths) {
+      buffers.push_back({bytes.data() + at, length});
+      at += length;
+    }
+    return buffers;
+  }
+  Disk& disk() { return *rig_.disk; }
+  std::string stored() { return rig_.file.content(); }
+
+  Rig rig_;
+  const std::string before_ = pattern();
+};
+
+using Rigs = ::testing::Types<FileRig, ReadOnlyFileRig, ReadOnlyDiskRig, ForwardingRig>;
+TYPED_TEST_SUITE(DiskConformance, Rigs);
+
+TYPED_TEST(DiskConformance, SaysWhatItIs) {
+  EXPECT_EQ(this->disk().size(), kSectors * kSectorSize);
+  EXPECT_EQ(this->disk().read_only(), !TypeParam::kWritable);
+  EXPECT_FALSE(this->disk().identity().empty());
+}
+
+TYPED_TEST(DiskConformance, ReadsWhereverTheBuffersAre) {
+  std::string bytes(3 * 512, '\0');
+  ASSERT_TRUE(this->run(Op::kRead, 5 * 512, this->split(bytes, {1, 0, 511, 700, 324})));
+  EXPECT_EQ(bytes, this->before_.substr(5 * 512, 3 * 512));
+  std::string last(512, '\0');
+  ASSERT_TRUE(this->run(Op::kRead, (kSectors - 1) * 512, this->split(last, {512})));
+  EXPECT_EQ(last, this->before_.substr((kSectors - 1) * 512));
+}
+
+TYPED_TEST(DiskConformance, TakesMoreBuffersThanOneSystemCallDoes) {
+  std::string bytes(4 * IOV_MAX * 128, '\0');
+  ASSERT_TRUE(
+      this->run(Op::kRead, 0, this->split(bytes, std::vector<std::size_t>(4 * IOV_MAX, 128))));
+  EXPECT_EQ(bytes, this->before_.substr(0, bytes.size()));
+}
+
+TYPED_TEST(DiskConformance, WritesOrRefusesTo) {
+  std::string bytes = std::string(512, 'a') + std::string(512, 'b');
+  const auto result = this->run(Op::kWrite, 512, this->split(bytes, {300, 724}));
+  if (TypeParam::kWritable) {
+    ASSERT_TRUE(result);
+    EXPECT_EQ(this->stored(), this->before_.substr(0, 512) + bytes + this->before_.substr(1536));
+    std::string back(1024, '\0');
+    ASSERT_TRUE(this->run(Op::kRead, 512, this->split(back, {1024})));
+    EXPECT_EQ(back, bytes);
+  } else {
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind(), ErrorKind::kPermission);
+    EXPECT_EQ(this->stored(), this->before_);
+  }
+}
+
+TYPED_TEST(DiskConformance, Flushes) {
+  EXPECT_TRUE(this->run(Op::kFlush, 0));
+  std::string bytes(512, '\0');
+  EXPECT_FALSE(this->run(Op::kFlush, 0, this->split(bytes, {512})));
+}
+
+TYPED_TEST(DiskConformance, NothingAtTheEndIsInside) {
+  EXPECT_TRUE(this->run(Op::kRead, kSectors * 512));
+  EXPECT_FALSE(this->run(Op::kRead, (kSectors + 1) * 512));
+}
+
+TYPED_TEST(DiskConformance, RefusesWhatIsNotInsideOrNotWholeSectors) {
+  std::string bytes(4096, '!');
+  for (const Op op : {Op::kRead, Op::kWrite}) {
+    struct Bad {
+      std::uint64_t offset;
+      std::size_t length;
+    };
+    for (const Bad& bad :
+         {Bad{kSectors * 512, 512}, Bad{(kSectors - 1) * 512, 1024}, Bad{UINT64_MAX - 511, 512},
+          Bad{UINT64_MAX - 511, 1024}, Bad{std::uint64_t{1} << 63, 512}, Bad{1, 512}, Bad{512, 511},
+          Bad{0, 1}}) {
+      const auto result = this->run(op, bad.offset, this->split(bytes, {bad.length}));
+      EXPECT_FALSE(result) << bad.length << " at " << bad.offset;
+    }
+  }
+  EXPECT_EQ(bytes, std::string(4096, '!'));
+  EXPECT_EQ(this->stored(), this->before_);
+}
+
+TYPED_TEST(DiskConformance, RefusesBuffersWhoseLengthsOverflow) {
+  std::string bytes(512, '!');
+  EXPECT_FALSE(this->run(
+      Op::kRead, 0, {{bytes.data(), SIZE_MAX - 511}, {bytes.data(), 512}, {bytes.data(), 512}}));
+  EXPECT_EQ(bytes, std::string(512, '!'));
+}
+
+}  // namespace
+}  // namespace mote::storage::test
