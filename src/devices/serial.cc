@@ -42,6 +42,10 @@ Result<std::unique_ptr<Serial>> Serial::restore(SerialState state, SerialWiring 
     return fail(ErrorKind::kInvalid, "serial port state: {} unsent bytes; at most {} fit",
                 state.unsent.size(), kTransmitFifo);
   }
+  if (state.window_left > kSerialInputWindow) {
+    return fail(ErrorKind::kInvalid, "serial port state: {} bytes let in; at most {} are",
+                state.window_left, kSerialInputWindow);
+  }
   if ((state.interrupt_enable & ~kEnableBits) != 0 ||
       (state.modem_control & ~kModemControlBits) != 0 ||
       (state.modem_deltas & ~UART_MSR_ANY_DELTA) != 0 || (state.line_errors & ~UART_LSR_OE) != 0) {
@@ -178,7 +182,7 @@ std::uint8_t Serial::receive_byte(Due& due) {
 }
 
 void Serial::input_drained(Due& due) {
-  if (starved_ && accepts_input() && state_.received.size() <= kLowWater) {
+  if (starved_ && input_room() > 0 && state_.received.size() <= kLowWater) {
     starved_ = false;
     due.room = true;
   }
@@ -272,7 +276,12 @@ void Serial::set_fifo_control(std::uint8_t value, Due& due) {
 
 void Serial::set_modem_control(std::uint8_t value, Due& due) {
   const std::uint8_t before = modem_lines();
-  state_.modem_control = value & kModemControlBits;
+  const auto out1_outside = [](std::uint8_t control) {
+    return (control & (UART_MCR_OUT1 | UART_MCR_LOOP)) == UART_MCR_OUT1;
+  };
+  const bool was_raised =
+      out1_outside(std::exchange(state_.modem_control, value & kModemControlBits));
+  if (!was_raised && out1_outside(value)) state_.window_left = kSerialInputWindow;
   note_modem_change(before);
   input_drained(due);
 }
@@ -293,8 +302,8 @@ void Serial::note_modem_change(std::uint8_t before) {
 std::size_t Serial::feed(std::span<const std::byte> bytes) {
   const MutexLock lock(mutex_);
   if (bytes.empty()) return 0;
-  const std::size_t room = accepts_input() ? kSerialInputRoom - state_.received.size() : 0;
-  const std::size_t count = std::min(room, bytes.size());
+  const std::size_t count = std::min(input_room(), bytes.size());
+  if (wiring_.windowed) state_.window_left -= static_cast<std::uint32_t>(count);
   for (const std::byte byte : bytes.first(count)) {
     state_.received.push_back(std::to_integer<std::uint8_t>(byte));
   }
@@ -313,9 +322,10 @@ void Serial::end_input() {
 
 bool Serial::latch_open() const { return has_flag(state_.line_control, UART_LCR_DLAB); }
 
-bool Serial::accepts_input() const {
-  if (has_flag(state_.modem_control, UART_MCR_LOOP)) return false;
-  return !wiring_.obey_rts || has_flag(state_.modem_control, UART_MCR_RTS);
+std::size_t Serial::input_room() const {
+  if (has_flag(state_.modem_control, UART_MCR_LOOP)) return 0;
+  const std::size_t room = kSerialInputRoom - state_.received.size();
+  return wiring_.windowed ? std::min<std::size_t>(room, state_.window_left) : room;
 }
 
 std::uint8_t Serial::modem_lines() const {

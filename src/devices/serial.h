@@ -21,6 +21,7 @@ inline constexpr std::uint64_t kSerialPorts = 8;     // registers
 inline constexpr std::uint64_t kCom1Port = 0x3f8;    // GSI 4
 inline constexpr std::uint64_t kCom2Port = 0x2f8;    // GSI 3
 inline constexpr std::size_t kSerialInputRoom = 64;  // bytes between feed() and the guest
+inline constexpr std::uint32_t kSerialInputWindow = 4096;
 
 // What becomes of output that the sink has no room for.
 enum class WhenFull {
@@ -32,7 +33,10 @@ struct SerialWiring {
   bus::Interrupt& interrupt;  // an edge whenever a cause for an interrupt arises
   ByteSink& sink;
   WhenFull when_full = WhenFull::kDrop;
-  bool obey_rts = false;  // take input only while the guest's driver asserts "request to send"
+  // Take input only in windows of kSerialInputWindow bytes. The guest opens one, and closes what is
+  // left of the one before, by raising OUT1, which drivers leave alone: so input meets no line that
+  // is not set up yet, and never more than the guest's own buffers hold.
+  bool windowed = false;
   // There is room for input again after feed() took less than it was given. From a vCPU's thread.
   std::function<void()> on_room = nullptr;
   // Output waits (kWait): call resume_output() when the sink has room. From a vCPU's thread.
@@ -84,7 +88,8 @@ class Serial final : public ByteRegisters {
   void note_modem_change(std::uint8_t before) REQUIRES(mutex_);
 
   bool latch_open() const REQUIRES(mutex_);           // the divisor stands where data and IER do
-  bool accepts_input() const REQUIRES(mutex_);        // room apart
+  // How many bytes of input may come now.
+  std::size_t input_room() const REQUIRES(mutex_);
   std::uint8_t modem_lines() const REQUIRES(mutex_);  // the upper half of the modem status
   std::uint8_t line_status() const REQUIRES(mutex_);
   // The highest enabled cause as the identification register tells it.

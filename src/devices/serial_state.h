@@ -19,13 +19,14 @@ struct SerialState {
   bool thre_pending = false;  // "transmitter empty" not yet acknowledged
   bool input_ended = false;
   bool dsr = true;
+  std::uint32_t window_left = 0;       // bytes of input that the guest still lets in
   std::vector<std::uint8_t> received;  // not yet read by the guest
   std::vector<std::uint8_t> unsent;    // not yet taken by the sink
 };
 BOOST_DESCRIBE_STRUCT(SerialState, (),
                       (interrupt_enable, fifo_control, line_control, modem_control, line_errors,
-                       modem_deltas, scratch, divisor, thre_pending, input_ended, dsr, received,
-                       unsent))
+                       modem_deltas, scratch, divisor, thre_pending, input_ended, dsr, window_left,
+                       received, unsent))
 
 struct SerialMetrics {
   std::uint64_t read_count = 0;         // bytes that the guest took

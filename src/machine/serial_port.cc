@@ -32,7 +32,7 @@ devices::SerialWiring SerialPort::wiring(bus::Interrupt& interrupt) {
       .interrupt = interrupt,
       .sink = *sink_,
       .when_full = line_.flow_control ? devices::WhenFull::kWait : devices::WhenFull::kDrop,
-      .obey_rts = line_.flow_control,
+      .windowed = line_.flow_control,
       .on_room =
           [this] {
             loop_.post([this] {

@@ -17,8 +17,8 @@ namespace mote::machine {
 struct SerialLine {
   int input = -1;
   int output = -1;
-  // The line is lossless: output that has no room waits in the guest, which takes input when it
-  // asserts "request to send".
+  // The line is lossless: output that has no room waits in the guest, which takes input in windows
+  // that it opens.
   bool flow_control = false;
 };
 

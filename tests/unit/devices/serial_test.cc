@@ -170,23 +170,36 @@ TEST_F(SerialTest, ClearingTheInputFifoTellsOfRoom) {
   EXPECT_EQ(rooms, 1);
 }
 
-TEST_F(SerialTest, RequestToSendGatesInput) {
-  auto gated = wiring();
-  gated.obey_rts = true;
-  port = std::make_unique<Serial>(gated);
+TEST_F(SerialTest, InputComesInWindowsThatTheGuestOpens) {
+  auto windowed = wiring();
+  windowed.windowed = true;
+  port = std::make_unique<Serial>(windowed);
   EXPECT_EQ(port->feed(bytes_of("abc")), 0);
-  out(UART_MCR, UART_MCR_RTS | UART_MCR_LOOP);
-  EXPECT_EQ(rooms, 0) << "looped back, it does not reach the line";
+  out(UART_MCR, UART_MCR_OUT1 | UART_MCR_LOOP);
+  out(UART_MCR, UART_MCR_RTS | UART_MCR_DTR | UART_MCR_OUT2);
+  EXPECT_EQ(rooms, 0) << "looped back, OUT1 does not reach the line";
   EXPECT_EQ(port->feed(bytes_of("abc")), 0);
-  out(UART_MCR, UART_MCR_RTS | UART_MCR_DTR);
+  out(UART_MCR, UART_MCR_OUT1);
   EXPECT_EQ(rooms, 1);
-  EXPECT_EQ(port->feed(bytes_of("abc")), 3);
-  out(UART_MCR, UART_MCR_DTR);
-  EXPECT_EQ(port->feed(bytes_of("def")), 0);
-  EXPECT_EQ(receive(), "abc");
+  std::size_t taken = 0;
+  for (std::size_t count = 1; count > 0; taken += count) {
+    count = port->feed(bytes_of(std::string(50, 'x')));
+    EXPECT_EQ(receive().size(), count);
+  }
+  EXPECT_EQ(taken, kSerialInputWindow);
+  out(UART_MCR, UART_MCR_OUT1);
+  EXPECT_EQ(port->feed(bytes_of("y")), 0) << "it has not risen";
+  rooms = 0;
+  out(UART_MCR, 0);
+  EXPECT_EQ(rooms, 0);
+  out(UART_MCR, UART_MCR_OUT1);
   EXPECT_EQ(rooms, 1);
-  out(UART_MCR, UART_MCR_RTS);
-  EXPECT_EQ(rooms, 2);
+  EXPECT_EQ(port->feed(bytes_of("y")), 1);
+  const SerialState saved = port->save();
+  EXPECT_EQ(saved.window_left, kSerialInputWindow - 1);
+  SerialState wrong = saved;
+  wrong.window_left = kSerialInputWindow + 1;
+  EXPECT_FALSE(Serial::restore(wrong, windowed));
 }
 
 TEST_F(SerialTest, EndOfInputDropsDataSetReadyAfterTheLastByte) {
