@@ -1,0 +1,169 @@
+// A bare guest is paused and saved, its machine taken down, and a new one made from the state goes
+// on counting: the whole of vCPU, controllers, clock, chips and transports there and back, on the
+// real KVM.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "machine/machine.h"
+
+namespace mote::machine {
+namespace {
+
+struct Pipe {
+  UniqueFd read;
+  UniqueFd write;
+  Pipe() {
+    int fds[2];
+    EXPECT_EQ(::pipe2(fds, O_CLOEXEC), 0);
+    read.reset(fds[0]);
+    write.reset(fds[1]);
+  }
+};
+
+class RestoreTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::access("/dev/kvm", R_OK | W_OK) != 0) GTEST_SKIP() << "/dev/kvm cannot be opened here";
+    kMachineThread.assert_held();
+    loop_ = std::move(*EventLoop::create());
+    disk_ = std::filesystem::temp_directory_path() / fmt::format("mote-restore-{}.img", ::getpid());
+    std::ofstream(disk_) << std::string(4096, 'd');
+  }
+  void TearDown() override {
+    if (!disk_.empty()) std::filesystem::remove(disk_);
+  }
+
+  VmConfig config(unsigned vcpus) const {
+    VmConfig config;
+    config.boot_source.kernel_image_path = MOTE_BARE_GUESTS "/counter.elf";
+    config.machine.vcpu_count = vcpus;
+    config.machine.track_dirty_pages = true;
+    virtio::BlockConfig drive;
+    drive.drive_id = "d0";
+    drive.path_on_host = disk_.string();
+    config.drives.push_back(drive);
+    return config;
+  }
+  MachineOptions options() {
+    return {.board = {.com1 = {.input = input_.read.get(), .output = output_.write.get()}},
+            .on_end = [this](const devices::End& end) { end_ = end; }};
+  }
+  // Turns the loop until the guest has printed `text`; everything that it printed.
+  std::string read_until(const std::string& text) {
+    std::string seen;
+    const auto watch = loop_->watch(output_.read.get(), EPOLLIN, [&](std::uint32_t) {
+      char buffer[256];
+      const ssize_t count = ::read(output_.read.get(), buffer, sizeof buffer);
+      if (count > 0) seen.append(buffer, static_cast<std::size_t>(count));
+    });
+    for (int turns = 0; turns < 10'000 && seen.find(text) == std::string::npos && !end_; ++turns) {
+      EXPECT_TRUE(loop_->run_once(1000));
+    }
+    EXPECT_NE(seen.find(text), std::string::npos) << seen << (end_ ? end_->message : "");
+    return seen;
+  }
+  void type(std::string_view keys) {
+    ASSERT_TRUE(write_all(input_.write.get(), std::as_bytes(std::span(keys))));
+  }
+
+  // What a memory file will do: the pages of one machine in the memory of another.
+  static memory::GuestMemory copy_of(const memory::GuestMemory& from, const MachineConfig& config) {
+    auto copy = Machine::make_memory(config);
+    EXPECT_TRUE(copy);
+    std::vector<std::byte> buffer(1 << 20);
+    for (const memory::RegionView& region : from.regions()) {
+      for (std::uint64_t at = 0; at < region.range.size; at += buffer.size()) {
+        EXPECT_TRUE(from.read(region.range.start + at, buffer));
+        EXPECT_TRUE(copy->write(region.range.start + at, buffer));
+      }
+    }
+    return std::move(*copy);
+  }
+
+  std::unique_ptr<EventLoop> loop_;
+  Pipe input_;
+  Pipe output_;
+  std::filesystem::path disk_;
+  std::optional<devices::End> end_;
+};
+
+TEST_F(RestoreTest, APausedMachineStandsStillAndGoesOn) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(1), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  (*machine)->run();
+  type("a");
+  read_until("memory=00000001 register=00000001");
+  (*machine)->pause();
+  const std::uint64_t exits = (*machine)->vcpu_metrics(0).exit_io_in;
+  ::usleep(20'000);
+  EXPECT_EQ((*machine)->vcpu_metrics(0).exit_io_in, exits);
+  type("b");
+  (*machine)->run();
+  read_until("memory=00000002 register=00000002");
+}
+
+TEST_F(RestoreTest, ARunningMachineIsNotSaved) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(1), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  (*machine)->run();
+  const auto state = (*machine)->save();
+  ASSERT_FALSE(state);
+  EXPECT_EQ(state.error().kind(), ErrorKind::kState);
+}
+
+TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS {
+  for (const unsigned vcpus : {1U, 2U}) {
+    SCOPED_TRACE(vcpus);
+    const VmConfig wanted = config(vcpus);
+    auto first = Machine::boot(*loop_, wanted, options());
+    ASSERT_TRUE(first) << first.error().text();
+    (*first)->run();
+    type("abc");
+    read_until("memory=00000003 register=00000003");
+    (*first)->pause();
+    auto state = (*first)->save();
+    ASSERT_TRUE(state) << state.error().text();
+    EXPECT_EQ(state->vcpus.size(), vcpus);
+    EXPECT_EQ(state->drives.front().drive_id, "d0");
+    memory::GuestMemory memory = copy_of((*first)->memory(), wanted.machine);
+    first->reset();
+
+    auto second = Machine::restore(*loop_, wanted, options(), std::move(memory), *state);
+    ASSERT_TRUE(second) << second.error().text();
+    (*second)->run();
+    type("d");
+    // The register shows the vCPU's state, the count in memory the memory's.
+    read_until("memory=00000004 register=00000004");
+
+    // And once more, from the machine that was restored.
+    (*second)->pause();
+    auto again = (*second)->save();
+    ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->vcpus.front().tsc_khz, state->vcpus.front().tsc_khz);
+    EXPECT_GE(again->vm.clock.clock, state->vm.clock.clock);
+  }
+}
+
+TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(1), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  (*machine)->run();
+  (*machine)->pause();
+  const auto state = (*machine)->save();
+  ASSERT_TRUE(state) << state.error().text();
+
+  auto more_vcpus = config(2);
+  EXPECT_FALSE(Machine::restore(*loop_, more_vcpus, options(),
+                                *Machine::make_memory(more_vcpus.machine), *state));
+  auto other_drive = config(1);
+  other_drive.drives.front().drive_id = "other";
+  EXPECT_FALSE(Machine::restore(*loop_, other_drive, options(),
+                                *Machine::make_memory(other_drive.machine), *state));
+}
+
+}  // namespace
+}  // namespace mote::machine
