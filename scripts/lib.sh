@@ -6,7 +6,6 @@ top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 export MOTE_CACHE=${MOTE_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/mote}
 export CCACHE_DIR=${CCACHE_DIR:-$MOTE_CACHE/ccache} CCACHE_BASEDIR=$top CCACHE_NOHASHDIR=1
 logs=$top/build/logs
-timings=()
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "${0##*/}: $*"; exit 1; }
@@ -56,6 +55,9 @@ step() {
   fi
   return "$status"
 }
+
+# In a step: the command's stdout goes to the log as well.
+to_log() { "$@" >&2; }
 
 # Installs what is missing. A password that sudo may want is asked for before the step hides the terminal.
 prepare_host() {
