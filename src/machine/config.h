@@ -30,8 +30,8 @@ constexpr auto json_names(BootProtocol) {
 
 struct BootSource {
   std::string kernel_image_path;  // vmlinux or bzImage
-  std::optional<std::string> initrd_path;
-  std::optional<std::string> boot_args;  // absent: the default command line
+  std::optional<std::string> initrd_path = {};
+  std::optional<std::string> boot_args = {};  // absent: the default command line
   BootProtocol boot_protocol = BootProtocol::Auto;
 };
 BOOST_DESCRIBE_STRUCT(BootSource, (), (kernel_image_path, initrd_path, boot_args, boot_protocol))
@@ -53,7 +53,7 @@ struct MachineConfig {
   bool smt = false;                  // two vCPUs are threads of one core
   bool track_dirty_pages = false;
   HugePages huge_pages = HugePages::None;
-  std::optional<CpuTemplate> cpu_template;
+  std::optional<CpuTemplate> cpu_template = {};
 };
 BOOST_DESCRIBE_STRUCT(MachineConfig, (),
                       (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template))

@@ -1,0 +1,112 @@
+#include "api/firecracker/config_file.h"
+
+#include <fcntl.h>
+
+#include <array>
+#include <boost/describe/class.hpp>
+#include <utility>
+
+#include "base/json_describe.h"
+#include "base/unique_fd.h"
+
+namespace mote::api::firecracker {
+
+// The file as it is written.
+struct ConfigSections {
+  machine::BootSource boot_source;
+  std::vector<virtio::BlockConfig> drives;
+  std::optional<machine::MachineConfig> machine_config;
+  std::optional<LoggerConfig> logger;
+  std::optional<json::Value> network_interfaces;
+  std::optional<json::Value> vsock;
+  std::optional<json::Value> balloon;
+  std::optional<json::Value> entropy;
+  std::optional<json::Value> pmem;
+  std::optional<json::Value> memory_hotplug;
+  std::optional<json::Value> mmds_config;
+  std::optional<json::Value> metrics;
+  std::optional<json::Value> cpu_config;
+};
+BOOST_DESCRIBE_STRUCT(ConfigSections, (),
+                      (boot_source, drives, machine_config, logger, network_interfaces, vsock,
+                       balloon, entropy, pmem, memory_hotplug, mmds_config, metrics, cpu_config))
+constexpr auto json_rules(const ConfigSections*) {
+  return std::array{json::named("boot_source", "boot-source"),
+                    json::named("machine_config", "machine-config"),
+                    json::named("network_interfaces", "network-interfaces"),
+                    json::named("memory_hotplug", "memory-hotplug"),
+                    json::named("mmds_config", "mmds-config"),
+                    json::named("cpu_config", "cpu-config")};
+}
+
+namespace {
+
+struct UnbuiltSection {
+  std::string_view name;
+  std::optional<json::Value> ConfigSections::* value;
+};
+
+constexpr std::array kUnbuilt{
+    UnbuiltSection{"network-interfaces", &ConfigSections::network_interfaces},
+    UnbuiltSection{"vsock", &ConfigSections::vsock},
+    UnbuiltSection{"balloon", &ConfigSections::balloon},
+    UnbuiltSection{"entropy", &ConfigSections::entropy},
+    UnbuiltSection{"pmem", &ConfigSections::pmem},
+    UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
+    UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},
+    UnbuiltSection{"metrics", &ConfigSections::metrics},
+    UnbuiltSection{"cpu-config", &ConfigSections::cpu_config}};
+
+// Whether the section, as it stands, asks for nothing: no interface, no pmem device, a processor
+// template without a modifier. An empty `entropy` does ask for its device.
+bool asks_for_nothing(const ConfigSections& sections, const UnbuiltSection& section) {
+  const std::optional<json::Value>& value = sections.*section.value;
+  if (!value) return true;
+  if (section.value == &ConfigSections::network_interfaces ||
+      section.value == &ConfigSections::pmem) {
+    const auto* list = value->as<json::Value::Array>();
+    return list != nullptr && list->empty();
+  }
+  const auto* object = value->as<json::Value::Object>();
+  return section.value == &ConfigSections::cpu_config && object != nullptr && object->empty();
+}
+
+Result<void> refuse_unbuilt(const ConfigSections& sections) {
+  for (const UnbuiltSection& section : kUnbuilt) {
+    if (asks_for_nothing(sections, section)) continue;
+    return fail(ErrorKind::kUnsupported, "{} is not built yet; leave the section out",
+                section.name);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<ConfigFile> parse_config(std::string_view text) {
+  MOTE_TRY(ConfigSections sections,
+           json::read<ConfigSections>(text, json::Path("the file"), {.bytes = kMaxConfigFile}));
+  MOTE_CHECK(refuse_unbuilt(sections));
+  ConfigFile file{.vm = {.boot_source = std::move(sections.boot_source),
+                         .drives = std::move(sections.drives),
+                         .machine = std::move(sections.machine_config).value_or(machine::MachineConfig())},
+                  .logger = std::move(sections.logger)};
+  MOTE_CHECK(machine::check(file.vm));
+  if (file.logger) MOTE_CHECK_WITHIN(check(*file.logger), "logger");
+  return file;
+}
+
+Result<ConfigFile> read_config_file(const std::string& path) {
+  const auto read = [&]() -> Result<ConfigFile> {
+    MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
+    MOTE_TRY(const std::string text, read_all(fd.get(), kMaxConfigFile));
+    return parse_config(text);
+  };
+  Result<ConfigFile> file = read();
+  if (!file) {
+    return std::unexpected(
+        std::move(file.error()).within(fmt::format("configuration file {}", json::quote(path))));
+  }
+  return file;
+}
+
+}  // namespace mote::api::firecracker

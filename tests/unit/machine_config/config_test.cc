@@ -1,0 +1,147 @@
+#include "machine/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/json_describe.h"
+
+namespace mote::machine {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+template <typename Config>
+std::string error_of(const Config& config) {
+  const Result<void> result = check(config);
+  return result ? "no error" : result.error().text();
+}
+
+virtio::BlockConfig drive(std::string id, bool root = false) {
+  virtio::BlockConfig config;
+  config.drive_id = std::move(id);
+  config.path_on_host = "/image";
+  config.is_root_device = root;
+  return config;
+}
+
+TEST(MachineConfig, AllowsOneTo32Vcpus) {
+  for (const std::uint32_t count : {1U, 3U, 32U}) {
+    EXPECT_EQ(error_of(MachineConfig{.vcpu_count = count}), "no error") << count;
+  }
+  EXPECT_EQ(error_of(MachineConfig{.vcpu_count = 0}), "vcpu_count is 0; it must be from 1 to 32");
+  EXPECT_EQ(error_of(MachineConfig{.vcpu_count = 33}), "vcpu_count is 33; it must be from 1 to 32");
+  EXPECT_NE(error_of(MachineConfig{.vcpu_count = UINT32_MAX}), "no error");
+}
+
+TEST(MachineConfig, PairsVcpusWithSmt) {
+  for (const std::uint32_t count : {1U, 2U, 8U, 32U}) {
+    EXPECT_EQ(error_of(MachineConfig{.vcpu_count = count, .smt = true}), "no error") << count;
+  }
+  for (const std::uint32_t count : {3U, 31U}) {
+    EXPECT_THAT(error_of(MachineConfig{.vcpu_count = count, .smt = true}),
+                HasSubstr("it must be 1 or even"));
+  }
+}
+
+TEST(MachineConfig, BoundsMemory) {
+  for (const std::uint64_t size : {std::uint64_t{1}, std::uint64_t{127}, kMaxMemoryMib}) {
+    EXPECT_EQ(error_of(MachineConfig{.mem_size_mib = size}), "no error") << size;
+  }
+  for (const std::uint64_t size : {std::uint64_t{0}, kMaxMemoryMib + 1, std::uint64_t{1} << 44,
+                                   std::uint64_t{1} << 63, UINT64_MAX}) {
+    EXPECT_EQ(error_of(MachineConfig{.mem_size_mib = size}),
+              fmt::format("mem_size_mib is {}; it must be from 1 to 134217727, the most that a "
+                          "process can map",
+                          size));
+  }
+}
+
+TEST(MachineConfig, WantsWholeHugePages) {
+  for (const HugePages pages : {HugePages::TwoMib, HugePages::Transparent}) {
+    EXPECT_EQ(error_of(MachineConfig{.mem_size_mib = 128, .huge_pages = pages}), "no error");
+    EXPECT_THAT(error_of(MachineConfig{.mem_size_mib = 127, .huge_pages = pages}),
+                HasSubstr("it must be even"));
+  }
+  EXPECT_THAT(error_of(MachineConfig{.mem_size_mib = 127, .huge_pages = HugePages::TwoMib}),
+              HasSubstr("huge_pages 2M"));
+}
+
+TEST(MachineConfig, RefusesTemplatesAsNotBuilt) {
+  EXPECT_EQ(error_of(MachineConfig{.cpu_template = CpuTemplate::None}), "no error");
+  const Result<void> result = check(MachineConfig{.cpu_template = CpuTemplate::T2});
+  EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported);
+  EXPECT_THAT(result.error().text(), StartsWith("cpu_template is not built yet"));
+}
+
+TEST(BootSource, RefusesPathsThatNameNothing) {
+  EXPECT_EQ(error_of(BootSource{.kernel_image_path = "k"}), "no error");
+  EXPECT_EQ(error_of(BootSource{}), "kernel_image_path is empty; it must be the path of a file");
+  EXPECT_EQ(error_of(BootSource{.kernel_image_path = "k", .initrd_path = ""}),
+            "initrd_path is empty; it must be the path of a file");
+  EXPECT_EQ(error_of(BootSource{.kernel_image_path = "k", .boot_args = ""}), "no error");
+}
+
+TEST(BootSource, RefusesNulCharacters) {
+  const std::string text("a\0b", 3);
+  EXPECT_EQ(error_of(BootSource{.kernel_image_path = text}),
+            "kernel_image_path is \"a\\u0000b\"; it must be without NUL characters");
+  EXPECT_THAT(error_of(BootSource{.kernel_image_path = "k", .initrd_path = text}),
+              StartsWith("initrd_path is"));
+  EXPECT_THAT(error_of(BootSource{.kernel_image_path = "k", .boot_args = text}),
+              StartsWith("boot_args is"));
+}
+
+TEST(Drives, MustDifferInId) {
+  EXPECT_EQ(error_of(std::vector{drive("a"), drive("A"), drive("a_")}), "no error");
+  EXPECT_EQ(error_of(std::vector{drive("a"), drive("b"), drive("a")}),
+            "two drives have the drive_id \"a\"; each must have its own");
+}
+
+TEST(Drives, HaveAtMostOneRoot) {
+  EXPECT_EQ(error_of(std::vector{drive("a"), drive("b", true)}), "no error");
+  EXPECT_EQ(error_of(std::vector{drive("a", true), drive("c"), drive("b", true)}),
+            "the drives \"a\" and \"b\" both have is_root_device; at most one may");
+}
+
+TEST(Drives, AreCheckedOneByOne) {
+  virtio::BlockConfig without_path = drive("b");
+  without_path.path_on_host.reset();
+  EXPECT_THAT(error_of(std::vector{drive("a"), without_path}),
+              AllOf(HasSubstr("'b'"), HasSubstr("path_on_host is missing")));
+  EXPECT_NE(error_of(std::vector{drive("")}), "no error");
+}
+
+TEST(VmConfig, SaysWhichSectionIsWrong) {
+  VmConfig config{.boot_source = {.kernel_image_path = "k"}, .drives = {drive("a")}, .machine = {}};
+  EXPECT_EQ(error_of(config), "no error");
+  config.machine.vcpu_count = 0;
+  EXPECT_THAT(error_of(config), StartsWith("machine-config: vcpu_count is 0"));
+  config.machine.vcpu_count = 1;
+  config.drives.push_back(drive("a"));
+  EXPECT_THAT(error_of(config), StartsWith("drives: two drives"));
+  config.boot_source.kernel_image_path.clear();
+  EXPECT_THAT(error_of(config), StartsWith("boot-source: kernel_image_path"));
+}
+
+// Clients of Firecracker never meet fields of ours.
+TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
+  VmConfig config{.boot_source = {.kernel_image_path = "k"}, .drives = {drive("a")}, .machine = {}};
+  EXPECT_EQ(json::write(config),
+            R"({"boot-source":{"kernel_image_path":"k","initrd_path":null,"boot_args":null},)"
+            R"("drives":[{"drive_id":"a","path_on_host":"/image","is_root_device":false,)"
+            R"("partuuid":null,"is_read_only":null,"cache_type":null,"io_engine":null,)"
+            R"("rate_limiter":null,"socket":null}],)"
+            R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
+            R"("track_dirty_pages":false,"huge_pages":"None"}})");
+  config.boot_source.boot_protocol = BootProtocol::Linux64;
+  config.machine.huge_pages = HugePages::TwoMib;
+  EXPECT_THAT(json::write(config),
+              AllOf(HasSubstr(R"("boot_protocol":"linux64")"), HasSubstr(R"("huge_pages":"2M")")));
+  const Result<VmConfig> again = json::read<VmConfig>(json::write(config));
+  ASSERT_TRUE(again) << again.error().text();
+  EXPECT_EQ(json::write(*again), json::write(config));
+}
+
+}  // namespace
+}  // namespace mote::machine
