@@ -1,0 +1,227 @@
+#include "programs/mote_vmm/arguments.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <limits>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+
+namespace mote::vmm {
+namespace {
+
+// A flag that Firecracker has and mote-vmm not yet.
+struct Unbuilt {};
+
+using Target =
+    std::variant<bool Arguments::*, std::string Arguments::*,
+                 std::optional<std::string> Arguments::*, std::optional<int> Arguments::*, Unbuilt>;
+
+struct Flag {
+  std::string_view name;
+  std::string_view value;  // what its value is called in the help; empty where it takes none
+  std::string_view help;
+  Target target;
+};
+
+constexpr std::array kFlags{
+    Flag{"--no-api", "", "Serve no API; the machine comes from --config-file.", &Arguments::no_api},
+    Flag{"--config-file", "FILE", "The machine, as JSON in Firecracker's form.",
+         &Arguments::config_file},
+    Flag{"--id", "ID", "Name of the microVM in the log (default: anonymous-instance).",
+         &Arguments::id},
+    Flag{"--boot-timer", "", "Give the guest a device that logs how long it took to boot.",
+         &Arguments::boot_timer},
+    Flag{"--no-seccomp", "", "Run without system call filters. There are none yet.",
+         &Arguments::no_seccomp},
+    Flag{"--level", "LEVEL", "Least level that is logged: Off, Error, Warning, Info, Debug, Trace.",
+         &Arguments::level},
+    Flag{"--log-path", "FILE", "Append the log to a file or FIFO instead of standard output.",
+         &Arguments::log_path},
+    Flag{"--show-level", "", "Put the level into each line of the log.", &Arguments::show_level},
+    Flag{"--show-log-origin", "", "Put the source file and line into each line of the log.",
+         &Arguments::show_log_origin},
+    Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
+         &Arguments::exit_port},
+    Flag{"--stdio-uart", "",
+         "A second UART (0x2f8, IRQ 3) on standard input and output, byte for byte.",
+         &Arguments::stdio_uart},
+    Flag{"--console-fd", "N", "Send the output of the first UART to descriptor N.",
+         &Arguments::console_fd},
+    Flag{"--end-fd", "N", "Write one line of JSON to descriptor N when the VM ends.",
+         &Arguments::end_fd},
+    Flag{"--version", "", "Print the version.", &Arguments::version},
+    Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
+    Flag{"--api-sock", "", "", Unbuilt{}},
+    Flag{"--describe-snapshot", "", "", Unbuilt{}},
+    Flag{"--enable-pci", "", "", Unbuilt{}},
+    Flag{"--http-api-max-payload-size", "", "", Unbuilt{}},
+    Flag{"--metadata", "", "", Unbuilt{}},
+    Flag{"--metrics-path", "", "", Unbuilt{}},
+    Flag{"--mmds-size-limit", "", "", Unbuilt{}},
+    Flag{"--module", "", "", Unbuilt{}},
+    Flag{"--parent-cpu-time-us", "", "", Unbuilt{}},
+    Flag{"--seccomp-filter", "", "", Unbuilt{}},
+    Flag{"--snapshot-version", "", "", Unbuilt{}},
+    Flag{"--start-time-cpu-us", "", "", Unbuilt{}},
+    Flag{"--start-time-us", "", "", Unbuilt{}}};
+
+using List = std::vector<std::string_view>;
+
+bool has(const List& list, std::string_view item) {
+  return std::ranges::find(list, item) != list.end();
+}
+
+template <typename... Args>
+std::unexpected<Error> refuse(fmt::format_string<Args...> format, Args&&... args) {
+  return fail(ErrorKind::kInvalid, format, std::forward<Args>(args)...);
+}
+
+Result<const Flag*> find_flag(std::string_view name) {
+  const auto found = std::ranges::find(kFlags, name, &Flag::name);
+  if (found != kFlags.end()) return &*found;
+  if (const auto equals = name.find('='); name.starts_with("--") && equals != name.npos) {
+    return refuse("{}: a value is an argument of its own: {} {}", json::quote(name),
+                  name.substr(0, equals), name.substr(equals + 1));
+  }
+  return refuse("{} is not a flag of mote-vmm; --help lists them", json::quote(name));
+}
+
+Result<int> descriptor(std::string_view text) {
+  int number = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size() || number < 0) {
+    return refuse("{} is no descriptor; it must be a number from 0 to {}", json::quote(text),
+                  std::numeric_limits<int>::max());
+  }
+  return number;
+}
+
+// Sets what a flag stands for; `value` is empty where it takes none.
+struct Set {
+  const Flag& flag;
+  std::string_view value;
+  Arguments& into;
+
+  Result<void> operator()(bool Arguments::* target) const {
+    into.*target = true;
+    return {};
+  }
+  Result<void> operator()(std::string Arguments::* target) const {
+    into.*target = std::string(value);
+    return {};
+  }
+  Result<void> operator()(std::optional<std::string> Arguments::* target) const {
+    into.*target = std::string(value);
+    return {};
+  }
+  Result<void> operator()(std::optional<int> Arguments::* target) const {
+    Result<int> number = descriptor(value);
+    if (!number) return std::unexpected(std::move(number.error()).within(std::string(flag.name)));
+    into.*target = *number;
+    return {};
+  }
+  Result<void> operator()(Unbuilt) const {
+    return fail(ErrorKind::kUnsupported, "{} is not built yet; --help lists the flags that are",
+                flag.name);
+  }
+};
+
+Result<Arguments> parse_flags(const List& list) {
+  Arguments parsed;
+  List seen;
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    MOTE_TRY(const Flag* const flag, find_flag(list[i]));
+    if (has(seen, flag->name)) return refuse("{} is given twice; give it once", flag->name);
+    seen.push_back(flag->name);
+    std::string_view value;
+    if (!flag->value.empty()) {
+      if (i + 1 == list.size() || list[i + 1].starts_with("--")) {
+        return refuse("{} lacks its value; give {} {}", flag->name, flag->name, flag->value);
+      }
+      value = list[++i];
+    }
+    MOTE_CHECK(std::visit(Set{*flag, value, parsed}, flag->target));
+  }
+  return parsed;
+}
+
+Result<void> check_id(std::string_view id) {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+  };
+  if (!id.empty() && id.size() <= 64 && std::ranges::all_of(id, allowed)) return {};
+  return refuse("--id is {}; it must be 1 to 64 letters (of ASCII), digits and hyphens",
+                json::quote(id));
+}
+
+Result<void> check_together(const Arguments& arguments) {
+  MOTE_CHECK(check_id(arguments.id));
+  if (!arguments.no_api) {
+    return fail(ErrorKind::kUnsupported,
+                "the API is not built yet; give --no-api --config-file FILE");
+  }
+  if (!arguments.config_file) {
+    return refuse("--no-api lacks --config-file FILE, which says what machine to run");
+  }
+  if (arguments.console_fd && arguments.console_fd == arguments.end_fd) {
+    return refuse("--console-fd and --end-fd are both {}; each must have its own descriptor",
+                  *arguments.end_fd);
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Arguments> parse(std::span<const char* const> arguments) {
+  List list(arguments.begin(), arguments.end());
+  list.erase(std::ranges::find(list, "--"), list.end());
+  Arguments alone;
+  alone.help = has(list, "--help") || has(list, "-h");
+  alone.version = !alone.help && has(list, "--version");
+  if (alone.help || alone.version) return alone;
+  MOTE_TRY(Arguments parsed, parse_flags(list));
+  MOTE_CHECK(check_together(parsed));
+  return parsed;
+}
+
+Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments) {
+  api::firecracker::LoggerConfig config;
+  config.log_path = arguments.log_path;
+  config.level = arguments.level;
+  if (arguments.show_level) config.show_level = true;
+  if (arguments.show_log_origin) config.show_log_origin = true;
+  MOTE_CHECK_WITHIN(check(config), "the flags of the log");
+  return config;
+}
+
+std::string version() { return fmt::format("mote-vmm v{}\n", MOTE_VERSION); }
+
+std::string help() {
+  std::string text = version();
+  text +=
+      "Runs one microVM.\n\n"
+      "Usage: mote-vmm --no-api --config-file FILE [FLAG...]\n\n"
+      "Flags:\n";
+  std::string unbuilt;
+  for (const Flag& flag : kFlags) {
+    if (std::holds_alternative<Unbuilt>(flag.target)) {
+      unbuilt += fmt::format("  {}\n", flag.name);
+      continue;
+    }
+    const std::string left =
+        flag.value.empty() ? std::string(flag.name) : fmt::format("{} {}", flag.name, flag.value);
+    text += fmt::format("  {:<22}{}\n", left, flag.help);
+  }
+  text += "\nFlags of Firecracker that are not built yet, and so refused:\n" + unbuilt;
+  text +=
+      "\nExit status: the guest's own (0 for a reset or power-off); 1 failed; 152 a --level that "
+      "is\n"
+      "none; 153 wrong arguments; ended by SIGTERM or SIGINT, that signal; 156 by SIGHUP.\n";
+  return text;
+}
+
+}  // namespace mote::vmm

@@ -1,0 +1,181 @@
+#include "programs/mote_vmm/arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace mote::vmm {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+Result<Arguments> parsed(const std::vector<const char*>& arguments) { return parse(arguments); }
+
+// With the two that every run needs.
+Result<Arguments> run(std::vector<const char*> arguments) {
+  arguments.insert(arguments.begin(), {"--no-api", "--config-file", "f"});
+  return parse(arguments);
+}
+
+std::string error_of(const Result<Arguments>& result) {
+  return result ? "no error" : result.error().text();
+}
+
+TEST(Arguments, HasDefaults) {
+  const Result<Arguments> arguments = run({});
+  ASSERT_TRUE(arguments) << arguments.error().text();
+  EXPECT_TRUE(arguments->no_api);
+  EXPECT_EQ(arguments->config_file, "f");
+  EXPECT_EQ(arguments->id, "anonymous-instance");
+  EXPECT_FALSE(arguments->boot_timer || arguments->show_level || arguments->show_log_origin ||
+               arguments->no_seccomp || arguments->exit_port || arguments->stdio_uart ||
+               arguments->help || arguments->version);
+  EXPECT_FALSE(arguments->level || arguments->log_path || arguments->console_fd ||
+               arguments->end_fd);
+}
+
+TEST(Arguments, TakesEveryFlag) {
+  const Result<Arguments> arguments =
+      run({"--id", "my-vm", "--boot-timer", "--no-seccomp", "--level", "Debug", "--log-path", "/l",
+           "--show-level", "--show-log-origin", "--exit-port", "--stdio-uart", "--console-fd", "7",
+           "--end-fd", "2147483647"});
+  ASSERT_TRUE(arguments) << arguments.error().text();
+  EXPECT_EQ(arguments->id, "my-vm");
+  EXPECT_EQ(arguments->level, "Debug");
+  EXPECT_EQ(arguments->log_path, "/l");
+  EXPECT_TRUE(arguments->boot_timer && arguments->no_seccomp && arguments->show_level &&
+              arguments->show_log_origin && arguments->exit_port && arguments->stdio_uart);
+  EXPECT_EQ(arguments->console_fd, 7);
+  EXPECT_EQ(arguments->end_fd, 2147483647);
+}
+
+TEST(Arguments, AnswersHelpAndVersionBeforeAnythingElse) {
+  using List = std::vector<const char*>;
+  for (const List& list :
+       {List{"--help"}, List{"-h"}, List{"--help", "--help"}, List{"--help", "x"},
+        List{"--help", "--nope"}, List{"--version", "--help"}, List{"--id", "--help"}}) {
+    const Result<Arguments> arguments = parsed(list);
+    ASSERT_TRUE(arguments) << list.front();
+    EXPECT_TRUE(arguments->help && !arguments->version);
+  }
+  for (const List& list :
+       {List{"--version"}, List{"--version", "--version"}, List{"--version", "x"},
+        List{"--nope", "--version"}, List{"--version", "--id", "x"}}) {
+    const Result<Arguments> arguments = parsed(list);
+    ASSERT_TRUE(arguments) << list.front();
+    EXPECT_TRUE(arguments->version && !arguments->help);
+  }
+}
+
+TEST(Arguments, LooksAtNothingAfterTheSeparator) {
+  EXPECT_TRUE(run({"--"}));
+  EXPECT_TRUE(run({"--", "--nope", "--version"}));
+  EXPECT_FALSE(run({"--", "--version"})->version);
+  EXPECT_THAT(error_of(parsed({"--", "--no-api", "--config-file", "f"})), HasSubstr("--no-api"));
+  EXPECT_EQ(error_of(run({"--id", "--"})), "--id lacks its value; give --id ID");
+}
+
+TEST(Arguments, RefusesUnknownOnes) {
+  for (const char* flag : {"--nope", "-v", "-V", "nope", "-", "", "--api", "--id-x", "---id",
+                           "--ID", "--NO-API", "é"}) {
+    EXPECT_THAT(error_of(run({flag})), HasSubstr("is not a flag of mote-vmm")) << flag;
+  }
+  EXPECT_THAT(error_of(run({"--boot-timer", "x"})), StartsWith("\"x\" is not a flag"));
+}
+
+TEST(Arguments, RefusesTheFormWithAnEqualsSign) {
+  EXPECT_EQ(error_of(run({"--id=x"})), "\"--id=x\": a value is an argument of its own: --id x");
+  for (const char* flag : {"--boot-timer=true", "--help=true", "--version=true", "--level=Info"}) {
+    EXPECT_FALSE(run({flag})) << flag;
+  }
+}
+
+TEST(Arguments, RefusesAFlagGivenTwice) {
+  for (const char* flag : {"--boot-timer", "--no-seccomp", "--show-level", "--no-api"}) {
+    EXPECT_THAT(error_of(run({flag, flag})), HasSubstr("is given twice; give it once")) << flag;
+  }
+  for (const char* flag : {"--id", "--level", "--log-path", "--config-file"}) {
+    EXPECT_THAT(error_of(run({flag, "x", flag, "x"})), HasSubstr("is given twice")) << flag;
+  }
+}
+
+TEST(Arguments, RefusesAMissingValue) {
+  for (const char* flag : {"--id", "--level", "--log-path", "--console-fd", "--end-fd"}) {
+    EXPECT_THAT(error_of(run({flag})), StartsWith(fmt::format("{} lacks its value", flag)));
+    EXPECT_THAT(error_of(run({flag, "--show-level"})),
+                StartsWith(fmt::format("{} lacks its value", flag)));
+  }
+  EXPECT_EQ(error_of(parsed({"--no-api", "--config-file"})),
+            "--config-file lacks its value; give --config-file FILE");
+}
+
+TEST(Arguments, ChecksTheId) {
+  const std::string longest(64, 'a');
+  for (const char* id : {"a", "A-1", "-", "-a", longest.c_str()}) {
+    EXPECT_EQ(error_of(run({"--id", id})), "no error") << id;
+  }
+  const std::string too_long(65, 'a');
+  for (const char* id : {"", "a_b", "a.b", "a b", "a/b", "é", "a\n", too_long.c_str()}) {
+    EXPECT_THAT(error_of(run({"--id", id})), HasSubstr("it must be 1 to 64 letters")) << id;
+  }
+}
+
+TEST(Arguments, ChecksDescriptors) {
+  for (const char* number : {"", "-1", "+1", "x", "1x", " 1", "1.5", "0x1", "2147483648"}) {
+    EXPECT_THAT(error_of(run({"--end-fd", number})), StartsWith("--end-fd: ")) << number;
+    EXPECT_THAT(error_of(run({"--console-fd", number})), HasSubstr("is no descriptor")) << number;
+  }
+  EXPECT_EQ(run({"--console-fd", "0"})->console_fd, 0);
+  EXPECT_THAT(error_of(run({"--console-fd", "5", "--end-fd", "5"})),
+              HasSubstr("each must have its own"));
+}
+
+TEST(Arguments, WantsAMachineAndNoApi) {
+  EXPECT_THAT(error_of(parsed({})), StartsWith("the API is not built yet"));
+  EXPECT_THAT(error_of(parsed({"--config-file", "f"})), StartsWith("the API is not built yet"));
+  EXPECT_THAT(error_of(parsed({"--no-api"})), StartsWith("--no-api lacks --config-file"));
+}
+
+TEST(Arguments, RefusesFirecrackersOtherFlagsAsNotBuilt) {
+  for (const char* flag :
+       {"--api-sock", "--describe-snapshot", "--enable-pci", "--http-api-max-payload-size",
+        "--metadata", "--metrics-path", "--mmds-size-limit", "--module", "--parent-cpu-time-us",
+        "--seccomp-filter", "--snapshot-version", "--start-time-cpu-us", "--start-time-us"}) {
+    for (const Result<Arguments>& result : {run({flag}), run({flag, "x"}), parsed({flag})}) {
+      ASSERT_FALSE(result) << flag;
+      EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported) << flag;
+      EXPECT_THAT(result.error().text(), StartsWith(fmt::format("{} is not built yet", flag)));
+    }
+    EXPECT_THAT(help(), HasSubstr(fmt::format("  {}\n", flag)));
+  }
+}
+
+TEST(Arguments, SayWhatTheLogIsToBe) {
+  const auto config = logger_config(*run({"--level", "warn", "--log-path", "/l", "--show-level"}));
+  ASSERT_TRUE(config) << config.error().text();
+  EXPECT_EQ(config->level, "warn");
+  EXPECT_EQ(config->log_path, "/l");
+  EXPECT_EQ(config->show_level, true);
+  EXPECT_EQ(config->show_log_origin, std::nullopt);
+  for (const char* level : {"", "none", "5", "false"}) {
+    EXPECT_THAT(logger_config(*run({"--level", level})).error().text(),
+                HasSubstr("it must be Off, Error, Warning, Info, Debug or Trace"));
+  }
+}
+
+TEST(Help, ListsEveryFlagWithItsValue) {
+  EXPECT_THAT(help(), StartsWith("mote-vmm v"));
+  for (const char* flag : {"--no-api ", "--config-file FILE ", "--id ID ", "--boot-timer ",
+                           "--level LEVEL ", "--console-fd N ", "--end-fd N ", "--help "}) {
+    EXPECT_THAT(help(), HasSubstr(fmt::format("\n  {}", flag)));
+  }
+  std::istringstream lines(help());
+  for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
+}
+
+TEST(Version, IsTheProjects) {
+  EXPECT_THAT(version(), testing::MatchesRegex("mote-vmm v[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+}
+
+}  // namespace
+}  // namespace mote::vmm
