@@ -1,7 +1,5 @@
 #include "arch/x86_64/vcpu_state.h"
 
-#include <asm/msr-index.h>
-
 #include <algorithm>
 
 namespace mote::arch {
