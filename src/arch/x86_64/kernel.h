@@ -29,10 +29,10 @@ Result<BootProtocolChoice> parse_boot_protocol(std::string_view name);
 
 struct LoadedKernel {
   BootProtocol protocol = BootProtocol::kPvh;
-  std::uint64_t entry = 0;            // guest-physical
-  std::vector<memory::Range> ranges;  // taken by the kernel, as it unpacks itself too
+  std::uint64_t entry = 0;              // guest-physical
+  std::vector<memory::Range> ranges{};  // taken by the kernel, as it unpacks itself too
   // Of a bzImage: its own setup header, for the zero page.
-  std::optional<setup_header> header;
+  std::optional<setup_header> header{};
 };
 
 // Loads the kernel of `fd`, a regular file or memfd of any file offset, into `memory`, which must

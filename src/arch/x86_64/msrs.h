@@ -14,8 +14,10 @@ namespace mote::arch {
 // the TSC at 0, fast string operations on, MTRRs on with write-back as their default.
 std::vector<kvm_msr_entry> boot_msrs();
 
-// Which of `indices` (KVM_GET_MSR_INDEX_LIST) are worth saving: all but those of Hyper-V, of
-// performance counters, of VMX and of what else the guest's CPUID hides.
+// Which MSRs a saved vCPU holds: of `indices` (KVM_GET_MSR_INDEX_LIST) all but those of Hyper-V, of
+// performance counters, of VMX and SVM and of what else the guest does not have; and the MTRRs,
+// which KVM keeps without listing them. Some may be absent on a host: who reads them leaves those
+// out.
 std::vector<std::uint32_t> msrs_to_save(std::span<const std::uint32_t> indices);
 
 }  // namespace mote::arch

@@ -1,0 +1,57 @@
+#include "arch/x86_64/placement.h"
+
+#include <algorithm>
+
+#include "arch/x86_64/layout.h"
+#include "arch/x86_64/memory_map.h"
+
+namespace mote::arch {
+
+Result<void> claim_for_kernel(const memory::GuestMemory& memory, const memory::Range& range,
+                              std::vector<memory::Range>& claimed) {
+  if (range.size > UINT64_MAX - range.start || !memory.find(range.start, range.size)) {
+    return fail(ErrorKind::kInvalid,
+                "it wants {} bytes at guest address {:#x}, which is not all in the guest's {} MiB "
+                "of memory; give the guest more memory, or check that the file is a kernel",
+                range.size, range.start, memory.total_size() >> 20);
+  }
+  for (const BootStructure& structure : boot_structures()) {
+    if (!overlap(range, structure.range)) continue;
+    return fail(ErrorKind::kInvalid,
+                "it wants {} bytes at guest address {:#x}, which overlaps {} at {:#x}; a kernel "
+                "belongs at {:#x} or above",
+                range.size, range.start, structure.name, structure.range.start,
+                layout::kHighMemory);
+  }
+  for (const memory::Range& other : claimed) {
+    if (!overlap(range, other)) continue;
+    return fail(ErrorKind::kInvalid,
+                "its segment of {} bytes at {:#x} overlaps that of {} bytes at {:#x}", range.size,
+                range.start, other.size, other.start);
+  }
+  claimed.push_back(range);
+  return {};
+}
+
+Result<std::uint64_t> place_initrd(const memory::GuestMemory& memory, std::uint64_t size,
+                                   std::uint64_t limit, std::span<const memory::Range> claimed) {
+  const std::uint64_t low_end = memory.regions().front().range.end();
+  std::uint64_t end = std::min({limit, low_end, layout::kMmio32Start});
+  while (size <= end && end - size >= layout::kHighMemory) {
+    const std::uint64_t start = (end - size) / memory::kPageSize * memory::kPageSize;
+    const auto hit = std::ranges::find_if(claimed, [&](const memory::Range& range) {
+      return overlap(range, {.start = start, .size = size});
+    });
+    if (start >= layout::kHighMemory && hit == claimed.end()) return start;
+    if (hit == claimed.end()) break;
+    end = hit->start;  // strictly lower than before, so the loop ends
+  }
+  return fail(
+      ErrorKind::kInvalid,
+      "{} bytes do not fit beside the kernel into the guest's {} MiB of memory (of which an "
+      "initrd can have what lies from {:#x} to {:#x})",
+      size, memory.total_size() >> 20, layout::kHighMemory,
+      std::min({limit, low_end, layout::kMmio32Start}));
+}
+
+}  // namespace mote::arch
