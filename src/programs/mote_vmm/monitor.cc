@@ -1,0 +1,94 @@
+#include "programs/mote_vmm/monitor.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+#include <optional>
+
+#include "base/event_loop.h"
+#include "base/log.h"
+#include "base/terminal.h"
+#include "machine/machine.h"
+#include "programs/mote_vmm/signals.h"
+
+namespace mote::vmm {
+namespace {
+
+using devices::End;
+using devices::EndReason;
+
+const char* name_of(EndReason reason) {
+  switch (reason) {
+    case EndReason::kReset:
+      return "reset";
+    case EndReason::kPowerOff:
+      return "shutdown";
+    case EndReason::kExitPort:
+      return "exit-port";
+    case EndReason::kTripleFault:
+      return "triple-fault";
+    case EndReason::kError:
+      return "error";
+    case EndReason::kSignal:
+      return "signal";
+  }
+  return "error";
+}
+
+void tell(const End& end, int end_fd) {
+  if (end.reason == EndReason::kError) {
+    log::error("The microVM ended: {}", end.message);
+  } else {
+    log::info("The microVM ended: {}{}{}", name_of(end.reason), end.message.empty() ? "" : ", ",
+              end.message);
+  }
+  if (end_fd < 0) return;
+  const std::string report = end_report(end) + "\n";
+  // Nobody may listen any more, which changes nothing of the end.
+  static_cast<void>(write_all(end_fd, std::as_bytes(std::span(report))));
+}
+
+}  // namespace
+
+std::string end_report(const End& end) {
+  const boost::json::object report{
+      {"reason", name_of(end.reason)}, {"status", end.status}, {"message", end.message}};
+  return boost::json::serialize(report);
+}
+
+Result<End> run_monitor(const MonitorSettings& settings) {
+  machine::kMachineThread.assert_held();
+  MOTE_TRY(const auto loop, EventLoop::create());
+  std::optional<End> ended;
+  MOTE_TRY(const auto machine,
+           machine::Machine::boot(*loop, settings.config,
+                                  {.board = settings.board, .on_end = [&](const End& end) {
+                                     ended = end;
+                                     loop->stop();
+                                   }}));
+  MOTE_TRY(const EndingSignals signals,
+           EndingSignals::watch(*loop, [&machine = *machine](int signal) {
+             machine.end({.reason = EndReason::kSignal,
+                          .status = static_cast<std::uint8_t>(signal),
+                          .message = fmt::format("by SIG{}", ::sigabbrev_np(signal))});
+           }));
+  // Last, so that a machine that cannot be made leaves the terminal as it was.
+  MOTE_TRY(const auto terminal, RawTerminal::enter(STDIN_FILENO));
+  machine->run();
+  MOTE_CHECK(loop->run());
+  tell(*ended, settings.end_fd);
+  return *ended;
+}
+
+int exit_status(const End& end) {
+  if (end.reason == EndReason::kExitPort) return end.status;
+  if (end.reason == EndReason::kError) return kExitError;
+  if (end.reason != EndReason::kSignal) return kExitOk;
+  if (end.status == SIGHUP) return kExitHangUp;
+  die_by(end.status);
+}
+
+}  // namespace mote::vmm
