@@ -92,14 +92,12 @@ TEST_F(BlockTest, ReadOnlyDriveIsNotWritten) {
   EXPECT_EQ(disk_text(kSector, 16), std::string(16, '\0'));
 }
 
-TEST_F(BlockTest, AsynchronousEngineServesADriver) {
-  const std::string output =
-      output_of({.guest = "virtio_blk",
-                 .drives = {drive("scratch", make_disk(), R"(, "io_engine": "Async")")}});
-  expect_request(output, "read", 0, kSector + 1);
-  expect_request(output, "write", 0, 1);
-  expect_request(output, "reread", 0, kSector + 1);
-  EXPECT_TRUE(output.contains("\ndata=written by guest\n")) << output;
+TEST_F(BlockTest, EngineThatIsNotBuiltIsRefused) {
+  const Outcome outcome =
+      run({.guest = "virtio_blk",
+           .drives = {drive("scratch", make_disk(), R"(, "io_engine": "Async")")}});
+  EXPECT_EQ(outcome.ending.text(), "exit 1");
+  EXPECT_TRUE(outcome.errors.contains("'scratch': io_engine Async")) << outcome.errors;
 }
 
 TEST_F(BlockTest, WithoutADriveThereIsNoDevice) {
