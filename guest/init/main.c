@@ -35,6 +35,7 @@ static char* read_config(size_t* size) {
     have += (size_t)count;
   }
   close(file);
+  unlink(CONFIG_FILE);  // the command's environment is not for everybody
   return text;
 }
 

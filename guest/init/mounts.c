@@ -144,8 +144,7 @@ void enter_root(const struct Config* config) {
   move_mount("/dev", ROOT_DIRECTORY "/dev");
   move_mount("/proc", ROOT_DIRECTORY "/proc");
   move_mount("/sys", ROOT_DIRECTORY "/sys");
-  unlink("/init");  // the initramfs is memory; what it held is not needed any more
-  unlink("/mote/config");
+  unlink("/init");  // the initramfs is memory, and this file not needed any more
   // The initramfs cannot be pivoted away, so the new root is moved over it.
   if (chdir(ROOT_DIRECTORY) != 0 || mount(".", "/", nullptr, MS_MOVE, nullptr) != 0 ||
       chroot(".") != 0 || chdir("/") != 0) {

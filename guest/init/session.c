@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -30,7 +32,8 @@ struct Session {
   bool ended;
   int wait_status;
   bool last_input;  // DSR has dropped: a read that finds nothing finds the end
-  int look_ms;      // when to look at DSR again; -1: leave it to the watcher
+  int look_ms;      // how long after the last look at DSR the next one is due; -1: never
+  int64_t last_look_ms;
   struct Buffer input, output;
 };
 
@@ -63,10 +66,24 @@ static void start_watching(struct Session* session) {
   session->look_ms = kFirstLookMs;
 }
 
+static int64_t now_ms(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 static void look_at_line(struct Session* session) {
   session->last_input = line_input_ended(&session->line);
-  session->look_ms =
-      session->last_input || session->look_ms >= kLastLookMs ? -1 : session->look_ms * 2;
+  session->last_look_ms = now_ms();
+  const bool enough = session->last_input || session->look_ms >= kLastLookMs;
+  session->look_ms = enough ? -1 : session->look_ms * 2;
+}
+
+// How long poll() may wait.
+static int until_look(const struct Session* session) {
+  if (session->look_ms < 0 || session->streams.to_command < 0) return -1;
+  const int64_t left = session->last_look_ms + session->look_ms - now_ms();
+  return left > 0 ? (int)left : 0;
 }
 
 static void reap(struct Session* session) {
@@ -148,7 +165,7 @@ static void move_output(struct Session* session) {
   }
 }
 
-static void wait_and_move(struct Session* session) {
+static void wait_for_events(struct Session* session) {
   const struct Streams* streams = &session->streams;
   const bool feeds = streams->to_command >= 0;
   const bool has_input = !is_empty(&session->input);
@@ -164,17 +181,15 @@ static void wait_and_move(struct Session* session) {
       {.fd = has_input || !streams->is_terminal ? streams->to_command : -1,
        .events = has_input ? POLLOUT : 0},
   };
-  const int ready = poll(polls, sizeof polls / sizeof polls[0], feeds ? session->look_ms : -1);
+  const int ready = poll(polls, sizeof polls / sizeof polls[0], until_look(session));
   if (ready < 0 && errno != EINTR) die("cannot wait for input and output: %s", strerror(errno));
-  if (ready == 0) look_at_line(session);
+  if (until_look(session) == 0) look_at_line(session);
   if ((polls[1].revents & (POLLHUP | POLLERR)) != 0) die("the line to the host was hung up");
   if (polls[0].revents != 0) take_signals(session);
   if ((polls[3].revents & POLLERR) != 0 && !has_input) {
     close(streams->to_command);
     session->streams.to_command = -1;
   }
-  move_input(session);
-  move_output(session);
 }
 
 // What the command wrote is in its stream by now; what others write any more is not waited for.
@@ -187,7 +202,7 @@ static void finish(struct Session* session) {
 }
 
 int session_run(const struct Config* config) {
-  static struct Session session;  // static for its size alone
+  struct Session session = {};
   session.signals = open_signals();
   session.line = line_open();
   start_watching(&session);
@@ -196,7 +211,11 @@ int session_run(const struct Config* config) {
   streams_close_command_ends(&session.streams);
   look_at_line(&session);
   if (!session.last_input) line_want_input(&session.line);
-  while (!session.ended) wait_and_move(&session);
+  while (!session.ended) {
+    move_input(&session);
+    move_output(&session);
+    wait_for_events(&session);
+  }
   finish(&session);
   return command_status(session.wait_status);
 }
