@@ -1,10 +1,6 @@
 // Who hears of what: kicks and interrupts, and how each side holds the other's off.
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <semaphore>
-#include <thread>
-
 #include "virtio/queue/serve.h"
 #include "virtio/test_driver.h"
 
@@ -124,108 +120,6 @@ TEST(Kicks, WithoutEventIndexFollowTheFlag) {
   rig.ring.chain().in("y").push();
   EXPECT_TRUE(rig.ring.kick_due());
 }
-
-// A driver and a device on two threads. Each sleeps for ever unless the other wakes it, so a lost
-// kick or interrupt is a timeout here.
-class Stress : public ::testing::TestWithParam<std::uint64_t> {};
-
-class SemaphoreHost : public QueueHost {
- public:
-  SemaphoreHost(std::counting_semaphore<>& interrupt, std::counting_semaphore<>& kick)
-      : interrupt_(interrupt), kick_(kick) {}
-  void used(std::uint16_t /*index*/) override {
-    ++interrupts;
-    interrupt_.release();
-  }
-  void broken(std::uint16_t /*index*/, const Error& error) override {
-    ADD_FAILURE() << error.text();
-  }
-  void again(std::uint16_t /*index*/) override { kick_.release(); }
-  int interrupts = 0;
-
- private:
-  std::counting_semaphore<>& interrupt_;
-  std::counting_semaphore<>& kick_;
-};
-
-TEST_P(Stress, NoWakeUpIsLost) {
-  constexpr int kChains = 60000;
-  constexpr std::uint16_t kSize = 16;
-  constexpr auto kPatience = std::chrono::seconds(30);
-  const bool event_index = (GetParam() >> VIRTIO_RING_F_EVENT_IDX & 1) != 0;
-  std::counting_semaphore<> kick(0);
-  std::counting_semaphore<> interrupt(0);
-  SemaphoreHost host(interrupt, kick);
-  const memory::GuestMemory memory = make_memory();
-  TestRing ring(memory, kSize, 0x10000, GetParam());
-  const std::uint64_t buffer = ring.allocate(1);
-  for (std::uint16_t i = 0; i < kSize; ++i) ring.put(i, {.address = buffer, .length = 1});
-  auto queue =
-      Queue::create({.memory = &memory, .host = &host, .max_size = kSize, .features = GetParam()},
-                    ring.addresses());
-  ASSERT_TRUE(queue);
-
-  std::atomic<bool> over = false;
-  int served = 0;
-  int kicked = 0;
-  std::thread device([&] {
-    while (served < kChains && !over) {
-      if (!kick.try_acquire_for(kPatience)) {
-        ADD_FAILURE() << "no kick came after " << served << " chains";
-        over = true;
-        return;
-      }
-      serve(*queue, [&](Chain chain) {
-        ++served;
-        std::move(chain).complete();
-      });
-    }
-  });
-
-  int sent = 0;
-  int received = 0;
-  std::minstd_rand random(7);
-  while (received < kChains && !over) {
-    const int want = 1 + static_cast<int>(random() % kSize);
-    for (int i = 0; i < want && sent < kChains && sent - received < kSize; ++i) {
-      ring.offer(static_cast<std::uint16_t>(sent++ % kSize));
-    }
-    if (ring.kick_due()) {
-      ++kicked;
-      kick.release();
-    }
-    // Wait for the oldest, or for all: the driver says so, then looks again before it sleeps.
-    const int until = random() % 2 == 0 ? received + 1 : sent;
-    while (received < until && !over) {
-      if (event_index) {
-        ring.set_used_event(static_cast<std::uint16_t>(received));
-      } else {
-        ring.set_no_interrupt(false);
-      }
-      std::atomic_thread_fence(std::memory_order_seq_cst);
-      int fresh = static_cast<int>(ring.take_used().size());
-      if (fresh == 0) {
-        if (!interrupt.try_acquire_for(kPatience)) {
-          ADD_FAILURE() << "no interrupt came after " << received << " of " << sent << " chains";
-          over = true;
-          kick.release();
-          break;
-        }
-        if (!event_index) ring.set_no_interrupt(true);
-        fresh = static_cast<int>(ring.take_used().size());
-      }
-      received += fresh;
-    }
-  }
-  over = over || received < kChains;
-  device.join();
-  EXPECT_EQ(served, kChains);
-  EXPECT_EQ(received, kChains);
-  RecordProperty("kicks", kicked);
-  RecordProperty("interrupts", host.interrupts);
-}
-
-INSTANTIATE_TEST_SUITE_P(Rings, Stress, ::testing::Values(kVersion1, kRingFeatures));
 
 }  // namespace
 }  // namespace mote::virtio::test
