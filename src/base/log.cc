@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 
@@ -66,12 +67,16 @@ void write(Level level, std::string_view text, std::source_location where) {
   const Settings& settings = sink().settings;
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  tm utc{};
-  ::gmtime_r(&now.tv_sec, &utc);
+  // Not gmtime(3), which reads the time zone's file first.
+  const std::chrono::sys_seconds time{std::chrono::seconds(now.tv_sec)};
+  const auto midnight = std::chrono::floor<std::chrono::days>(time);
+  const std::chrono::year_month_day day(midnight);
+  const std::chrono::hh_mm_ss clock(time - midnight);
   fmt::memory_buffer line;
   fmt::format_to(std::back_inserter(line), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:09} [{}:{}",
-                 utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-                 utc.tm_sec, now.tv_nsec, settings.id, thread_name.data());
+                 int{day.year()}, unsigned{day.month()}, unsigned{day.day()}, clock.hours().count(),
+                 clock.minutes().count(), clock.seconds().count(), now.tv_nsec, settings.id,
+                 thread_name.data());
   if (settings.show_level) {
     fmt::format_to(std::back_inserter(line), ":{}", kLevelTags[static_cast<std::size_t>(level)]);
   }

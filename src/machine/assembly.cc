@@ -97,8 +97,13 @@ Result<void> enter_at(const kvm::Vcpu& vcpu, const arch::BootState& state) {
 
 Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config) {
   memory::MemoryConfig wanted;
+  // Every processor of this kind reaches 64 GiB. Asking costs an exit where this host is a guest
+  // itself.
+  constexpr unsigned kLeastPhysicalBits = 36;
+  const bool small = config.mem_size_mib < (std::uint64_t{1} << (kLeastPhysicalBits - 1 - 20));
   MOTE_TRY(wanted.ranges,
-           arch::memory_ranges(config.mem_size_mib << 20, arch::host_physical_bits()));
+           arch::memory_ranges(config.mem_size_mib << 20,
+                               small ? kLeastPhysicalBits : arch::host_physical_bits()));
   wanted.backing = config.huge_pages == HugePages::TwoMib ? memory::Backing::kHugetlb2M
                                                           : memory::Backing::kAnonymous;
   wanted.transparent_huge_pages = config.huge_pages == HugePages::Transparent;

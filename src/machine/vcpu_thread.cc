@@ -85,12 +85,15 @@ void VcpuThread::main() {
 }
 
 void VcpuThread::finish_exit() {
+  if (!has_run_) return;
   __atomic_store_n(&vcpu_.shared().immediate_exit, 1, __ATOMIC_RELAXED);
   // Its answer does not matter: with the flag set KVM only takes over what the exit's answer was.
   static_cast<void>(vcpu_.run());
+  __atomic_store_n(&vcpu_.shared().immediate_exit, 0, __ATOMIC_RELAXED);
 }
 
 void VcpuThread::run_until_exit() {
+  has_run_ = true;
   const auto outcome = vcpu_.run();
   if (!outcome) {
     fail_with(outcome.error().text());

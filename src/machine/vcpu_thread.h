@@ -64,6 +64,7 @@ class VcpuThread {
   const bus::Bus& mmio_;
   Rendezvous& rendezvous_;
   devices::EndSink end_;
+  bool has_run_ = false;  // its own thread's
   VcpuMetrics metrics_;
   std::thread thread_;
 };

@@ -1,4 +1,5 @@
-// Who the processor says it is: maker, name, hypervisor and frequency.
+// Who the processor says it is: name, hypervisor and frequency. The maker is the host's, as KVM
+// gives it.
 
 #include <array>
 #include <cstring>
@@ -18,24 +19,14 @@ constexpr std::size_t kBrandBytes = 16;
 // KVM's local APIC counts nanoseconds.
 constexpr std::uint32_t kApicBusKhz = 1'000'000;
 
-void set_vendor(CpuidTable& table, const HostCpuid& host) {
-  const CpuidEntry maker = host(0, 0);
-  for (const std::uint32_t leaf : {0U, 0x80000000U}) {
-    CpuidEntry* entry = table.find(leaf);
-    // Intel leaves the name out of the second one.
-    if (entry == nullptr || (leaf != 0 && entry->ebx == 0)) continue;
-    entry->ebx = maker.ebx;
-    entry->ecx = maker.ecx;
-    entry->edx = maker.edx;
-  }
-}
-
-std::string brand_of_host(const HostCpuid& host) {
-  if (host(0x80000000, 0).eax < kBrandLeaf + kBrandLeaves - 1) return {};
+// The name as KVM passes it on from the host; each CPUID instruction of ours would be an exit where
+// this host is a guest.
+std::string brand_of_host(const CpuidTable& table) {
   std::array<char, kBrandBytes * kBrandLeaves> letters{};
   for (std::uint32_t part = 0; part < kBrandLeaves; ++part) {
-    const CpuidEntry entry = host(kBrandLeaf + part, 0);
-    const std::array<std::uint32_t, 4> words = {entry.eax, entry.ebx, entry.ecx, entry.edx};
+    const CpuidEntry* entry = table.find(kBrandLeaf + part);
+    if (entry == nullptr) return {};
+    const std::array<std::uint32_t, 4> words = {entry->eax, entry->ebx, entry->ecx, entry->edx};
     std::memcpy(letters.data() + part * kBrandBytes, words.data(), kBrandBytes);
   }
   const std::string_view view(letters.data(), letters.size());
@@ -51,9 +42,9 @@ std::string guest_brand(CpuVendor vendor, const std::string& host) {
          (frequency == std::string::npos ? std::string() : host.substr(frequency));
 }
 
-void set_brand(CpuidTable& table, const HostCpuid& host) {
+void set_brand(CpuidTable& table) {
   if (table.max_extended() < kBrandLeaf + kBrandLeaves - 1) return;
-  std::string brand = guest_brand(table.vendor(), brand_of_host(host));
+  std::string brand = guest_brand(table.vendor(), brand_of_host(table));
   brand.resize(kBrandBytes * kBrandLeaves);
   brand.back() = '\0';
   for (std::uint32_t part = 0; part < kBrandLeaves; ++part) {
@@ -107,8 +98,7 @@ void set_frequency(CpuidTable& table, std::uint32_t tsc_khz) {
 }  // namespace
 
 void set_identity(CpuidTable& table, const CpuidInputs& inputs) {
-  set_vendor(table, inputs.host);
-  set_brand(table, inputs.host);
+  set_brand(table);
   set_hypervisor(table, inputs);
   set_frequency(table, inputs.tsc_khz);
 }
