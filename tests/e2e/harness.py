@@ -89,12 +89,11 @@ class Vmm:
         self.directory = directory
 
     def command(self, config, *flags):
-        path = self.directory / "vm.json"
-        path.write_text(config if isinstance(config, str) else json.dumps(config))
-        return [program("mote-vmm"), "--no-api", "--config-file", path, *flags]
+        (self.directory / "vm.json").write_text(config if isinstance(config, str) else json.dumps(config))
+        return [program("mote-vmm"), "--no-api", "--config-file", "vm.json", *flags]
 
     def run(self, config, *flags, **how):
-        return run_process(self.command(config, *flags), **how)
+        return run_process(self.command(config, *flags), cwd=self.directory, **how)
 
 
 def vm_config(kernel, boot_args="", initrd=None, drives=(), vcpus=1, memory=256, protocol=None, **machine):
@@ -187,11 +186,11 @@ def processes(name):
     return found
 
 
-def send_after_output(command, marker, number, timeout=BOOT_SECONDS):
+def send_after_output(command, marker, number, timeout=BOOT_SECONDS, cwd=None):
     """Starts the command, sends it the signal once the marker has come out, and waits for its end."""
     began = time.monotonic()
     with subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE, cwd=cwd) as process:
         seen = b""
         while marker not in seen:
             data = process.stdout.read1()

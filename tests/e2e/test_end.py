@@ -63,7 +63,8 @@ def test_the_exit_port_hands_a_status_over(vmm, kernel, tmp_path):
     (signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, -signal.SIGINT), (signal.SIGHUP, 156)])
 def test_signals_end_mote_vmm(vmm, kernel, tmp_path, number, status):
     initrd = make_initrd(tmp_path / "initrd", "echo up=yes; sleep 1000")
-    outcome, seconds = send_after_output(vmm.command(vm_config(kernel, initrd=initrd, vcpus=2)), b"up=yes", number)
+    command = vmm.command(vm_config(kernel, initrd=initrd, vcpus=2))
+    outcome, seconds = send_after_output(command, b"up=yes", number, cwd=vmm.directory)
     assert outcome.status == status, outcome
     assert seconds < 10, outcome
 

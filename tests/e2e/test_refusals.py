@@ -71,18 +71,22 @@ def test_an_initrd_that_does_not_fit(vmm, kernel, tmp_path):
 
 
 def test_a_command_line_that_is_too_long(vmm, kernel):
-    check_refused(vmm.run(vm_config(kernel, "x" * PROTOCOL_LIMIT)), "boot_args")
+    check_refused(vmm.run(vm_config(kernel, "x" * PROTOCOL_LIMIT)), "command line", str(PROTOCOL_LIMIT - 1))
 
 
 @pytest.mark.parametrize("field, value", [
     ("vcpu_count", 0), ("vcpu_count", 33), ("vcpu_count", -1), ("vcpu_count", 1.5), ("vcpu_count", "2"), ("vcpu_count", 1 << 70),
-    ("mem_size_mib", 0), ("mem_size_mib", 1), ("mem_size_mib", 1 << 40), ("mem_size_mib", 2**64 - 1),
+    ("mem_size_mib", 0), ("mem_size_mib", 1 << 40), ("mem_size_mib", 2**64 - 1),
     ("smt", "yes"), ("huge_pages", "1G"), ("no_such_field", 1),
 ])
 def test_machine_config(vmm, kernel, field, value):
     config = vm_config(kernel)
     config["machine-config"][field] = value
     check_refused(vmm.run(config), field)
+
+
+def test_memory_that_the_kernel_does_not_fit_in(vmm, kernel):
+    check_refused(vmm.run(vm_config(kernel, memory=1)), str(kernel), "1 MiB")
 
 
 def test_memory_in_whole_huge_pages(vmm, kernel):
@@ -123,13 +127,28 @@ def test_sections_that_are_not_there(vmm, kernel, section, value):
     check_refused(vmm.run({**vm_config(kernel), section: value}), section)
 
 
-@pytest.mark.parametrize("text", [
-    "", "{", "null", "[]", "7", '"text"', "{}", '{"boot-source":null}', '{"boot-source":{},}', "{'boot-source':{}}",
-    '{"boot-source":{"kernel_image_path":"a","kernel_image_path":"b"}}', "[" * 1000 + "]" * 1000,
-    '{"boot-source":' * 1000 + "1" + "}" * 1000, '{"boot-source": {"kernel_image_path": "\\ud800"}}', "{} {}",
-])
-def test_files_that_are_not_a_configuration(vmm, text):
-    check_refused(vmm.run(text, timeout=10), "vm.json")
+NOT_CONFIGURATIONS = {
+    "empty": "",
+    "cut": "{",
+    "null": "null",
+    "list": "[]",
+    "number": "7",
+    "string": '"text"',
+    "nothing in it": "{}",
+    "null section": '{"boot-source":null}',
+    "comma": '{"boot-source":{},}',
+    "quotes": "{'boot-source':{}}",
+    "twice": '{"boot-source":{"kernel_image_path":"a","kernel_image_path":"b"}}',
+    "deep lists": "[" * 1000 + "]" * 1000,
+    "deep objects": '{"boot-source":' * 1000 + "1" + "}" * 1000,
+    "half a surrogate": '{"boot-source": {"kernel_image_path": "\\ud800"}}',
+    "two documents": "{} {}",
+}
+
+
+@pytest.mark.parametrize("kind", NOT_CONFIGURATIONS)
+def test_files_that_are_not_a_configuration(vmm, kind):
+    check_refused(vmm.run(NOT_CONFIGURATIONS[kind], timeout=10), "vm.json")
 
 
 def test_a_file_of_100_mb(vmm, tmp_path):
