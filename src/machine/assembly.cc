@@ -7,6 +7,7 @@
 #include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/msrs.h"
 #include "arch/x86_64/registers.h"
+#include "base/background.h"
 #include "machine/machine.h"
 
 namespace mote::machine {
@@ -74,6 +75,74 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
+// A VM as KVM makes it: its memory, controllers and timer, and its processors.
+struct Hardware {
+  kvm::Vm vm;
+  std::vector<kvm::Vcpu> vcpus;
+};
+
+Result<kvm::Kvm> open_kvm() {
+  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
+  MOTE_CHECK(kvm.require_capabilities());
+  return kvm;
+}
+
+Result<Hardware> make_hardware(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
+                               const MachineConfig& config) {
+  MOTE_TRY(kvm::Vm vm, kvm.create_vm());
+  // Memory before the controllers: their registration leaves a grace period that a change of slots
+  // waits out.
+  MOTE_CHECK(vm.set_memory(memory, config.track_dirty_pages));
+  MOTE_CHECK(vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap));
+  MOTE_CHECK(vm.create_irqchip());
+  MOTE_CHECK(vm.create_pit());
+  // After the controllers, of which each gets its LAPIC.
+  std::vector<kvm::Vcpu> vcpus;
+  for (unsigned index = 0; index < config.vcpu_count; ++index) {
+    MOTE_TRY(kvm::Vcpu vcpu, vm.create_vcpu(index));
+    vcpus.push_back(std::move(vcpu));
+  }
+  return Hardware{.vm = std::move(vm), .vcpus = std::move(vcpus)};
+}
+
+// What the guest finds when it starts: a kernel in memory and where to enter it, and a processor.
+struct Software {
+  arch::BootState entry;
+  std::vector<kvm_cpuid_entry2> supported;  // CPUID leaves
+};
+
+arch::PlatformDevices describe_devices(const VmConfig& config, bool com2) {
+  arch::PlatformDevices devices;
+  for (std::size_t i = 0; i < config.drives.size(); ++i) {
+    const MmioPlace place = place_of(i);
+    devices.mmio.push_back({.base = place.base, .size = virtio::Mmio::kSize, .gsi = place.gsi});
+  }
+  devices.vmgenid = arch::VmGenIdDevice{.address = layout::kVmGenId, .gsi = kVmGenIdGsi};
+  devices.com2 = com2;
+  return devices;
+}
+
+Result<Software> load_software(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
+                               const VmConfig& config, bool com2) {
+  const BootSource& source = config.boot_source;
+  arch::BootInputs inputs;
+  inputs.devices = describe_devices(config, com2);
+  inputs.cpus = config.machine.vcpu_count;
+  inputs.protocol = protocol_choice(source.boot_protocol);
+  MOTE_TRY(inputs.cmdline, make_cmdline(config, inputs.devices.mmio));
+  MOTE_TRY(const OpenBootFile kernel, open_boot_file(source.kernel_image_path, "kernel"));
+  inputs.kernel = kernel.file;
+  std::optional<OpenBootFile> initrd;
+  if (source.initrd_path) {
+    MOTE_TRY(initrd, open_boot_file(*source.initrd_path, "initrd"));
+    inputs.initrd = initrd->file;
+  }
+  Software software;
+  MOTE_TRY(software.entry, arch::prepare_boot(memory, inputs));
+  MOTE_TRY(software.supported, kvm.supported_cpuid());
+  return software;
+}
+
 Result<void> set_up_vcpu(const kvm::Vcpu& vcpu, unsigned index,
                          std::span<const arch::CpuidEntry> cpuid,
                          std::span<const kvm_msr_entry> msrs) {
@@ -85,12 +154,26 @@ Result<void> set_up_vcpu(const kvm::Vcpu& vcpu, unsigned index,
   return vcpu.set_lapic(lapic);
 }
 
-Result<void> enter_at(const kvm::Vcpu& vcpu, const arch::BootState& state) {
+// Every vCPU gets its CPUID and MSRs, and the first one the kernel's entry.
+Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, const kvm::Kvm& kvm,
+                          const MachineConfig& config, const Software& software) {
+  MOTE_TRY(const std::uint32_t tsc_khz, vcpus.front().tsc_khz());
+  MOTE_TRY(const auto cpuid,
+           arch::make_cpuid({.supported = software.supported,
+                             .cpus = config.vcpu_count,
+                             .smt = config.smt,
+                             .tsc_khz = tsc_khz,
+                             .tsc_deadline_timer = kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
+  const auto msrs = arch::boot_msrs();
+  for (unsigned i = 0; i < vcpus.size(); ++i) {
+    MOTE_CHECK_WITHIN(set_up_vcpu(vcpus[i], i, cpuid, msrs), "set up vCPU {}", i);
+  }
+  const kvm::Vcpu& first = vcpus.front();
   kvm_regs regs{};
-  MOTE_TRY(kvm_sregs sregs, vcpu.sregs());
-  arch::set_boot_registers(state, regs, sregs);
-  MOTE_CHECK(vcpu.set_sregs(sregs));
-  return vcpu.set_regs(regs);
+  MOTE_TRY(kvm_sregs sregs, first.sregs());
+  arch::set_boot_registers(software.entry, regs, sregs);
+  MOTE_CHECK(first.set_sregs(sregs));
+  return first.set_regs(regs);
 }
 
 }  // namespace
@@ -113,17 +196,25 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config) {
 
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
+  if (config.drives.size() > kMostDrives) {
+    return fail(ErrorKind::kInvalid, "there are {} drives, and a machine has room for {} devices",
+                config.drives.size(), kMostDrives);
+  }
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
-  // A VM with its memory, controllers and timer.
-  MOTE_TRY(auto machine, create(loop, config.machine, std::move(options), std::move(memory)));
-  // Its processors, which have to come after the controllers.
-  MOTE_TRY(auto vcpus, machine->make_vcpus(config.machine.vcpu_count));
+  MOTE_TRY(kvm::Kvm kvm, open_kvm());
+  // Making the VM is mostly waiting in the kernel, so the guest's software is got ready meanwhile.
+  Background<Result<Software>> loading(
+      [&] { return load_software(kvm, memory, config, options.board.com2.has_value()); });
+  MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
+  MOTE_TRY(const Software software, loading.take());
+  MOTE_CHECK(set_up_vcpus(hardware.vcpus, kvm, config.machine, software));
+
+  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
+                                               std::move(kvm), std::move(hardware.vm)));
   // Everything that the guest can reach by address.
   MOTE_CHECK(machine->add_board(nullptr));
   MOTE_CHECK(machine->add_drives(config.drives, nullptr));
-  // A kernel in memory, and processors that will enter it.
-  MOTE_CHECK(machine->load(config, vcpus));
-  MOTE_CHECK(machine->start_threads(std::move(vcpus)));
+  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus)));
   return machine;
 }
 
@@ -137,42 +228,19 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} drives, the configuration {} and {}",
         state.vcpus.size(), state.drives.size(), config.machine.vcpu_count, config.drives.size());
   }
-  MOTE_TRY(auto machine, create(loop, config.machine, std::move(options), std::move(memory)));
-  MOTE_TRY(auto vcpus, machine->make_vcpus(config.machine.vcpu_count));
+  MOTE_TRY(kvm::Kvm kvm, open_kvm());
+  MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
+  // The clock before the vCPUs, whose kvmclock starts from it.
+  MOTE_CHECK(arch::restore_vm(hardware.vm, state.vm));
+  for (std::size_t i = 0; i < hardware.vcpus.size(); ++i) {
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(hardware.vcpus[i], state.vcpus[i]), "vCPU {}", i);
+  }
+  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
+                                               std::move(kvm), std::move(hardware.vm)));
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->add_drives(config.drives, &state.drives));
-  // The clock before the vCPUs, whose kvmclock starts from it.
-  MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm));
-  for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
-  }
-  MOTE_CHECK(machine->start_threads(std::move(vcpus)));
+  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus)));
   return machine;
-}
-
-Result<std::unique_ptr<Machine>> Machine::create(EventLoop& loop, const MachineConfig& config,
-                                                 MachineOptions options,
-                                                 memory::GuestMemory memory) {
-  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
-  MOTE_CHECK(kvm.require_capabilities());
-  MOTE_TRY(kvm::Vm vm, kvm.create_vm());
-  // Memory before the controllers: their registration leaves a grace period that a change of slots
-  // waits out.
-  MOTE_CHECK(vm.set_memory(memory, config.track_dirty_pages));
-  MOTE_CHECK(vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap));
-  MOTE_CHECK(vm.create_irqchip());
-  MOTE_CHECK(vm.create_pit());
-  return std::unique_ptr<Machine>(
-      new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
-}
-
-Result<std::vector<kvm::Vcpu>> Machine::make_vcpus(unsigned count) const {
-  std::vector<kvm::Vcpu> vcpus;
-  for (unsigned index = 0; index < count; ++index) {
-    MOTE_TRY(kvm::Vcpu vcpu, vm_.create_vcpu(index));
-    vcpus.push_back(std::move(vcpu));
-  }
-  return vcpus;
 }
 
 Result<void> Machine::add_board(const BoardState* state) {
@@ -185,10 +253,6 @@ Result<void> Machine::add_board(const BoardState* state) {
 
 Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs,
                                  const std::vector<DriveState>* states) {
-  if (configs.size() > kMostDrives) {
-    return fail(ErrorKind::kInvalid, "there are {} drives, and a machine has room for {} devices",
-                configs.size(), kMostDrives);
-  }
   const AttachmentSite site{
       .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
   for (const virtio::BlockConfig* config : in_guest_order(configs)) {
@@ -207,43 +271,6 @@ Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs
         {.id = config->drive_id, .device = std::move(device), .attachment = std::move(attachment)});
   }
   return {};
-}
-
-Result<void> Machine::load(const VmConfig& config, std::vector<kvm::Vcpu>& vcpus) {
-  arch::BootInputs inputs;
-  for (std::size_t i = 0; i < drives_.size(); ++i) {
-    const MmioPlace place = place_of(i);
-    inputs.devices.mmio.push_back(
-        {.base = place.base, .size = virtio::Mmio::kSize, .gsi = place.gsi});
-  }
-  inputs.devices.vmgenid = arch::VmGenIdDevice{.address = layout::kVmGenId, .gsi = kVmGenIdGsi};
-  inputs.devices.com2 = options_.board.com2.has_value();
-  inputs.cpus = config.machine.vcpu_count;
-  inputs.protocol = protocol_choice(config.boot_source.boot_protocol);
-  MOTE_TRY(inputs.cmdline, make_cmdline(config, inputs.devices.mmio));
-  MOTE_TRY(const OpenBootFile kernel,
-           open_boot_file(config.boot_source.kernel_image_path, "kernel"));
-  inputs.kernel = kernel.file;
-  std::optional<OpenBootFile> initrd;
-  if (config.boot_source.initrd_path) {
-    MOTE_TRY(initrd, open_boot_file(*config.boot_source.initrd_path, "initrd"));
-    inputs.initrd = initrd->file;
-  }
-  MOTE_TRY(const arch::BootState entry, arch::prepare_boot(memory_, inputs));
-
-  MOTE_TRY(const auto supported, kvm_.supported_cpuid());
-  MOTE_TRY(const std::uint32_t tsc_khz, vcpus.front().tsc_khz());
-  MOTE_TRY(const auto cpuid,
-           arch::make_cpuid({.supported = supported,
-                             .cpus = inputs.cpus,
-                             .smt = config.machine.smt,
-                             .tsc_khz = tsc_khz,
-                             .tsc_deadline_timer = kvm_.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
-  const auto msrs = arch::boot_msrs();
-  for (unsigned i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(set_up_vcpu(vcpus[i], i, cpuid, msrs), "set up vCPU {}", i);
-  }
-  return enter_at(vcpus.front(), entry);
 }
 
 Result<void> Machine::start_threads(std::vector<kvm::Vcpu> vcpus) {

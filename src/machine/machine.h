@@ -71,17 +71,12 @@ class Machine {
   Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
           kvm::Vm vm);
 
-  // The steps of assembly, in order; each says what holds after it.
-  static Result<std::unique_ptr<Machine>> create(EventLoop& loop, const MachineConfig& config,
-                                                 MachineOptions options,
-                                                 memory::GuestMemory memory);
+  // The last steps of assembly, in order.
   Result<void> add_board(const BoardState* state);
   Result<void> add_drives(const std::vector<virtio::BlockConfig>& configs,
                           const std::vector<DriveState>* states);
-  Result<void> load(const VmConfig& config, std::vector<kvm::Vcpu>& vcpus);
   Result<void> start_threads(std::vector<kvm::Vcpu> vcpus);
 
-  Result<std::vector<kvm::Vcpu>> make_vcpus(unsigned count) const;
   void kick_all();
   void stop_vcpus() REQUIRES(kMachineThread);
   void finish() REQUIRES(kMachineThread);
