@@ -121,8 +121,7 @@ Result<void> run_to_halt(Vcpu& vcpu) {
     case KVM_EXIT_SHUTDOWN:
       return fail(ErrorKind::kUnsupported, "triple fault");
     case KVM_EXIT_INTERNAL_ERROR:
-      return fail(ErrorKind::kUnsupported,
-                  "KVM could not emulate an instruction (internal error {})",
+      return fail(ErrorKind::kUnsupported, "KVM could not emulate it, internal error {}",
                   vcpu.shared().internal.suberror);
     default:
       return fail(ErrorKind::kUnsupported, "unexpected exit {}", reason);
@@ -140,9 +139,9 @@ Result<void> check_instructions(Vcpu& vcpu, const memory::GuestMemory& memory, b
   MOTE_TRY(const auto stage, memory.read<std::uint32_t>(PROBE_STAGE));
   if (ran && stage == PROBE_STAGE_DONE) return {};
   constexpr std::array kStages{"an instruction", "cmpxchg16b", "int3", "xsave or xrstor", "hlt"};
-  return fail(ErrorKind::kUnsupported, "{} fails in ring 0{}{}",
-              kStages[std::min<std::size_t>(stage, kStages.size() - 1)], ran ? "" : ": ",
-              ran ? "" : ran.error().text());
+  const char* const failed = kStages[std::min<std::size_t>(stage, kStages.size() - 1)];
+  if (ran) return fail(ErrorKind::kUnsupported, "{} does wrong in ring 0", failed);
+  return fail(ErrorKind::kUnsupported, "{} fails in ring 0 ({})", failed, ran.error().text());
 }
 
 std::chrono::nanoseconds cpu_time() {
@@ -187,8 +186,10 @@ Result<std::uint32_t> run_guest(const Kvm& kvm) {
   regs.rflags = X86_EFLAGS_FIXED;
   MOTE_CHECK(set_registers(vcpu, xsave, regs));
   MOTE_TRY(const std::uint32_t mips, measure_speed(vcpu));
-  MOTE_CHECK_WITHIN(check_instructions(vcpu, memory, xsave),
-                    "at {} million instructions a second in ring 0", mips);
+  if (const auto checked = check_instructions(vcpu, memory, xsave); !checked) {
+    return fail(ErrorKind::kUnsupported, "{}, and it does {} million instructions a second",
+                checked.error().text(), mips);
+  }
   return mips;
 }
 
@@ -207,12 +208,12 @@ ProbeResult probe(const std::string& path) {
   const auto mips = run_guest(*kvm);
   if (!mips) {
     return {.usability = Usability::kUnusable,
-            .reason =
-                "a guest that tries instructions of ring 0 does not work: " + mips.error().text()};
+            .reason = "there is no hardware behind it: " + mips.error().text()};
   }
   if (*mips < kLeastRing0Mips) {
     return {.usability = Usability::kUnusable,
-            .reason = fmt::format("ring 0 is emulated: {} million instructions a second, where a "
+            .reason = fmt::format("there is no hardware behind it: it does {} million instructions "
+                                  "a second in ring 0, where a "
                                   "processor that virtualises does {} at least",
                                   *mips, kLeastRing0Mips),
             .ring0_mips = *mips};

@@ -1,0 +1,138 @@
+#include "programs/mote/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/size.h"
+
+namespace mote::cli {
+namespace {
+
+constexpr const char* kRunFooter =
+    "All together: mote run --rootfs DIR|IMAGE [OPTION...] -- COMMAND [ARG...]\n\n"
+    "The command's output (standard error merged into it) and status are mote's own. Statuses of "
+    "mote: 125 it could not be run, 126 it is not executable, 127 it was not found, 128+N signal N "
+    "ended it.\n"
+    "A directory is copied into an image first, in TMPDIR. The root is never written: what the "
+    "command writes goes with the microVM.";
+
+// What CLI11 fills, in its types.
+struct Values {
+  engine::RunOptions run;
+  std::string kernel;
+  std::string memory = "512M";
+  std::string workdir;
+  std::string hostname;
+  Doctor doctor;
+};
+
+void describe_run(CLI::App& app, Values& values) {
+  app.footer(kRunFooter);
+  app.add_option("--rootfs", values.run.rootfs,
+                 "The root: a directory, or a raw image of ext4, squashfs or erofs")
+      ->required()
+      ->type_name("DIR|IMAGE");
+  app.add_option("--kernel", values.kernel,
+                 "The guest's kernel (default: $MOTE_KERNEL, else the one that quickstart built)")
+      ->type_name("FILE");
+  app.add_option("--cpus", values.run.cpus, "Processors, 1 to 32")
+      ->type_name("N")
+      ->capture_default_str();
+  app.add_option("--memory", values.memory, "Memory, as 512M or 2G")
+      ->type_name("SIZE")
+      ->capture_default_str();
+  app.add_option("--env", values.run.environment, "A variable for the command; may be repeated")
+      ->type_name("NAME=VALUE")
+      ->allow_extra_args(false);
+  app.add_option("--workdir", values.workdir, "The command's directory; made when missing")
+      ->type_name("PATH");
+  app.add_option("--hostname", values.hostname, "The guest's name (default: mote)")
+      ->type_name("NAME");
+  app.add_option("--kernel-args", values.run.kernel_arguments,
+                 "Appended to the kernel's command line")
+      ->type_name("ARGS");
+  app.add_flag("--console", values.run.console, "Show the kernel's messages on standard error");
+}
+
+void describe_doctor(CLI::App& app, Doctor& doctor) {
+  app.footer("Exit status: 0 when everything needed is there, 1 when not; with --probe always 0.");
+  auto* probe =
+      app.add_flag("--probe", doctor.probe, "Only say what KVM is: usable, unusable or absent");
+  app.add_flag("--json", doctor.json, "Answer in JSON")->excludes(probe);
+}
+
+std::vector<std::string> split_command(std::span<const char* const> words,
+                                       std::vector<std::string>& command) {
+  const auto mark = std::ranges::find(words, std::string_view("--"));
+  if (mark != words.end()) command.assign(mark + 1, words.end());
+  std::vector<std::string> options(words.begin(), mark);
+  std::ranges::reverse(options);  // as CLI11 takes them
+  return options;
+}
+
+Result<engine::RunOptions> finish(Values values, std::vector<std::string> command) {
+  const auto memory = engine::parse_size(values.memory);
+  if (!memory) return fail(ErrorKind::kInvalid, "--memory {}", memory.error().text());
+  values.run.memory = *memory;
+  if (!values.kernel.empty()) values.run.kernel = values.kernel;
+  if (!values.workdir.empty()) values.run.workdir = values.workdir;
+  if (!values.hostname.empty()) values.run.hostname = values.hostname;
+  values.run.command = std::move(command);
+  if (values.run.command.empty()) {
+    return fail(ErrorKind::kInvalid, "there is no command: mote run OPTION... -- COMMAND [ARG...]");
+  }
+  return std::move(values.run);
+}
+
+ShowText version() { return {.text = "mote v" MOTE_VERSION "\n"}; }
+
+}  // namespace
+
+bool is_run(std::span<const char* const> words) {
+  return !words.empty() && words[0] == std::string_view("run");
+}
+
+Result<Request> parse(std::span<const char* const> words) {
+  CLI::App app("Runs commands in microVMs.", "mote");
+  Values values;
+  bool wants_version = false;
+  app.add_flag("--version", wants_version, "Print the version");
+  CLI::App* const run = app.add_subcommand("run", "Run a command in a microVM of its own");
+  CLI::App* const doctor =
+      app.add_subcommand("doctor", "Say what this host has of what microVMs need");
+  CLI::App* const version_command = app.add_subcommand("version", "Print the version");
+  CLI::App* const help_command = app.add_subcommand("help", "Print this text");
+  app.require_subcommand(0, 1);
+  describe_run(*run, values);
+  describe_doctor(*doctor, values.doctor);
+
+  // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
+  // sees it.
+  std::vector<std::string> command;
+  std::vector<std::string> options = split_command(words, command);
+  const bool has_command = options.size() < words.size();
+  try {
+    app.parse(options);
+  } catch (const CLI::CallForHelp&) {
+    return ShowText{.text = app.help()};
+  } catch (const CLI::ParseError& error) {
+    return fail(ErrorKind::kInvalid, "{}; see mote {}--help", error.what(),
+                run->parsed() ? "run " : "");
+  }
+  if (wants_version || version_command->parsed()) return version();
+  if (help_command->parsed()) return ShowText{.text = app.help()};
+  if (run->parsed()) {
+    MOTE_TRY(auto finished, finish(std::move(values), std::move(command)));
+    return Run{std::move(finished)};
+  }
+  if (has_command) {
+    return fail(ErrorKind::kInvalid, "-- and a command belong to mote run; see mote run --help");
+  }
+  if (doctor->parsed()) return values.doctor;
+  return fail(ErrorKind::kInvalid, "what is to be done? mote run, mote doctor; see mote --help");
+}
+
+}  // namespace mote::cli

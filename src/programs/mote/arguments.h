@@ -1,0 +1,34 @@
+// mote's command line.
+#pragma once
+
+#include <span>
+#include <string>
+#include <variant>
+
+#include "base/result.h"
+#include "engine/run.h"
+
+namespace mote::cli {
+
+// What is to be done.
+struct ShowText {
+  std::string text;  // a help page or the version
+};
+struct Run {
+  engine::RunOptions options;
+};
+struct Doctor {
+  bool probe = false;
+  bool json = false;
+};
+using Request = std::variant<ShowText, Run, Doctor>;
+
+// Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
+// of a run that was not possible.
+bool is_run(std::span<const char* const> words);
+
+// Reads the words. Errors: an unknown command or option, a value that is none, a command of a guest
+// that is missing.
+Result<Request> parse(std::span<const char* const> words);
+
+}  // namespace mote::cli

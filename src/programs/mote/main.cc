@@ -1,0 +1,66 @@
+// mote: what a person types.
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/json_describe.h"
+#include "engine/doctor.h"
+#include "programs/mote/arguments.h"
+
+namespace mote::cli {
+namespace {
+
+constexpr int kStatusBadArguments = 2;
+
+[[noreturn]] void die_by(int signal) {
+  ::signal(signal, SIG_DFL);
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, signal);
+  ::raise(signal);
+  ::sigprocmask(SIG_UNBLOCK, &set, nullptr);
+  ::_exit(128 + signal);
+}
+
+int refuse(int status, const Error& error) {
+  fmt::print(stderr, "mote: {}\n", error.text());
+  return status;
+}
+
+int carry_out(const ShowText& request) {
+  fmt::print("{}", request.text);
+  return 0;
+}
+
+int carry_out(const Doctor& request) {
+  if (request.probe) {
+    fmt::print("{}\n", engine::name_of(kvm::probe().usability));
+    return 0;
+  }
+  const engine::Diagnosis diagnosis = engine::examine(engine::gather_facts());
+  fmt::print("{}", request.json ? json::write(diagnosis) + "\n" : engine::to_text(diagnosis));
+  return diagnosis.ready ? 0 : 1;
+}
+
+int carry_out(const Run& request) {
+  const auto outcome = engine::run(request.options);
+  if (!outcome) return refuse(engine::kStatusLost, outcome.error());
+  for (const std::string& line : outcome->messages) fmt::print(stderr, "{}\n", line);
+  if (outcome->signal) die_by(*outcome->signal);
+  return outcome->status;
+}
+
+}  // namespace
+}  // namespace mote::cli
+
+int main(int argc, char** argv) {
+  using namespace mote::cli;
+  const auto words =
+      std::span<const char* const>(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0);
+  const auto request = parse(words);
+  if (!request) {
+    return refuse(is_run(words) ? mote::engine::kStatusLost : kStatusBadArguments, request.error());
+  }
+  return std::visit([](const auto& what) { return carry_out(what); }, *request);
+}
