@@ -6,13 +6,12 @@
 
 namespace mote {
 
-Result<std::optional<RawTerminal>> RawTerminal::enter(int fd) {
+Result<std::optional<RawTerminal>> RawTerminal::enter(int fd, Output output) {
   termios before{};
   if (::tcgetattr(fd, &before) < 0) return std::nullopt;
   termios raw = before;
   ::cfmakeraw(&raw);
-  // What the monitor itself prints still gets its carriage returns.
-  raw.c_oflag |= OPOST | ONLCR;
+  if (output == Output::kCooked) raw.c_oflag |= OPOST | ONLCR;
   if (::tcsetattr(fd, TCSANOW, &raw) < 0)
     return fail_errno(errno, "put the terminal into raw mode");
   return RawTerminal(fd, before);

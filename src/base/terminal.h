@@ -12,8 +12,13 @@ namespace mote {
 
 class RawTerminal {
  public:
+  // What becomes of output.
+  enum class Output {
+    kCooked,  // a line feed still gets its carriage return: for a monitor's own messages
+    kRaw,     // bytes are passed on as they are: another terminal's driver made them
+  };
   // Raw mode for `fd`; empty when that is no terminal.
-  static Result<std::optional<RawTerminal>> enter(int fd);
+  static Result<std::optional<RawTerminal>> enter(int fd, Output output = Output::kCooked);
   RawTerminal(RawTerminal&& other) noexcept;
   RawTerminal& operator=(RawTerminal&& other) noexcept;
   RawTerminal(const RawTerminal&) = delete;

@@ -83,6 +83,7 @@ SerialMetrics Serial::metrics() const {
 void Serial::call(Due due) const {
   if (due.room && wiring_.on_room) wiring_.on_room();
   if (due.blocked && wiring_.on_blocked) wiring_.on_blocked();
+  if (due.broken && wiring_.on_broken) wiring_.on_broken();
 }
 
 std::uint8_t Serial::read_register(std::uint64_t offset) {
@@ -219,6 +220,7 @@ void Serial::flush(Due& due) {
   metrics_.write_count += count;
   state_.unsent.erase(state_.unsent.begin(), state_.unsent.begin() + static_cast<long>(count));
   if (state_.unsent.empty()) return;
+  due.broken = !taken;
   if (!taken || wiring_.when_full == WhenFull::kDrop) {
     metrics_.error_count += state_.unsent.size();
     state_.unsent.clear();

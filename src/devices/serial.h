@@ -41,6 +41,8 @@ struct SerialWiring {
   std::function<void()> on_room = nullptr;
   // Output waits (kWait): call resume_output() when the sink has room. From a vCPU's thread.
   std::function<void()> on_blocked = nullptr;
+  // Output found the sink broken, and was lost. From a vCPU's thread, more than once.
+  std::function<void()> on_broken = nullptr;
 };
 
 class Serial final : public ByteRegisters {
@@ -71,6 +73,7 @@ class Serial final : public ByteRegisters {
   struct Due {
     bool room = false;
     bool blocked = false;
+    bool broken = false;
   };
   void call(Due due) const;
 
@@ -87,7 +90,7 @@ class Serial final : public ByteRegisters {
   void input_drained(Due& due) REQUIRES(mutex_);
   void note_modem_change(std::uint8_t before) REQUIRES(mutex_);
 
-  bool latch_open() const REQUIRES(mutex_);           // the divisor stands where data and IER do
+  bool latch_open() const REQUIRES(mutex_);  // the divisor stands where data and IER do
   // How many bytes of input may come now.
   std::size_t input_room() const REQUIRES(mutex_);
   std::uint8_t modem_lines() const REQUIRES(mutex_);  // the upper half of the modem status

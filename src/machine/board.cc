@@ -1,5 +1,7 @@
 #include "machine/board.h"
 
+#include <csignal>
+
 #include "arch/x86_64/layout.h"
 
 namespace mote::machine {
@@ -33,20 +35,27 @@ Board::Board(const kvm::Vm& vm)
 Result<std::unique_ptr<Board>> Board::create(const BoardSite& site, const BoardOptions& options,
                                              devices::EndSink end, const BoardState* state) {
   std::unique_ptr<Board> board(new Board(site.vm));
-  MOTE_CHECK(board->make_serial_ports(site, options, state));
+  MOTE_CHECK(board->make_serial_ports(site, options, end, state));
   MOTE_CHECK(board->make_chips(site, end, state));
   MOTE_CHECK(board->make_optional_chips(site, options, end));
   return board;
 }
 
 Result<void> Board::make_serial_ports(const BoardSite& site, const BoardOptions& options,
-                                      const BoardState* state) {
-  MOTE_TRY(com1_, SerialPort::create(site.loop, com1_line_, options.com1,
+                                      const devices::EndSink& end, const BoardState* state) {
+  MOTE_TRY(com1_, SerialPort::create(site.loop, com1_line_, options.com1, nullptr,
                                      state == nullptr ? nullptr : &state->com1));
   MOTE_CHECK(site.ports.insert(devices::kCom1Port, devices::kSerialPorts, com1_->chip()));
   if (!options.com2) return {};
   const bool saved = state != nullptr && state->com2;
-  MOTE_TRY(com2_, SerialPort::create(site.loop, com2_line_, *options.com2,
+  // The second port is a command's streams, and a command that writes where nobody reads is ended
+  // by that signal.
+  const auto on_broken = [end] {
+    end({.reason = devices::EndReason::kSignal,
+         .status = SIGPIPE,
+         .message = "nobody reads the output any more"});
+  };
+  MOTE_TRY(com2_, SerialPort::create(site.loop, com2_line_, *options.com2, on_broken,
                                      saved ? &*state->com2 : nullptr));
   return site.ports.insert(devices::kCom2Port, devices::kSerialPorts, com2_->chip());
 }

@@ -66,7 +66,7 @@ class Board {
   explicit Board(const kvm::Vm& vm);
 
   Result<void> make_serial_ports(const BoardSite& site, const BoardOptions& options,
-                                 const BoardState* state);
+                                 const devices::EndSink& end, const BoardState* state);
   Result<void> make_chips(const BoardSite& site, const devices::EndSink& end,
                           const BoardState* state);
   Result<void> make_optional_chips(const BoardSite& site, const BoardOptions& options,

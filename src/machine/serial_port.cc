@@ -6,8 +6,9 @@ namespace mote::machine {
 
 Result<std::unique_ptr<SerialPort>> SerialPort::create(EventLoop& loop, bus::Interrupt& interrupt,
                                                        const SerialLine& line,
+                                                       std::function<void()> on_broken,
                                                        const devices::SerialState* state) {
-  std::unique_ptr<SerialPort> port(new SerialPort(loop, line));
+  std::unique_ptr<SerialPort> port(new SerialPort(loop, line, std::move(on_broken)));
   MOTE_CHECK(port->make_sink());
   if (state == nullptr) {
     port->chip_ = std::make_unique<devices::Serial>(port->wiring(interrupt));
@@ -40,10 +41,12 @@ devices::SerialWiring SerialPort::wiring(bus::Interrupt& interrupt) {
             });
           },
       .on_blocked = [this] { loop_.post([this] { wait_for_output(); }); },
+      .on_broken = on_broken_,
   };
 }
 
 void SerialPort::start_input() {
+  chip_->resume_output();  // what a restored port had not sent yet
   if (line_.input < 0) return;
   input_ = ConsoleInput::start(
       loop_, line_.input,

@@ -24,10 +24,12 @@ struct SerialLine {
 
 class SerialPort {
  public:
-  // `interrupt` and `loop` outlive the port. With `state`, the chip goes on from there. Input
-  // begins with start_input().
+  // `interrupt` and `loop` outlive the port. `on_broken`, where there is one, hears of output that
+  // nobody will ever take. With `state`, the chip goes on from there. Input begins with
+  // start_input().
   static Result<std::unique_ptr<SerialPort>> create(EventLoop& loop, bus::Interrupt& interrupt,
                                                     const SerialLine& line,
+                                                    std::function<void()> on_broken,
                                                     const devices::SerialState* state);
   SerialPort(const SerialPort&) = delete;
   SerialPort& operator=(const SerialPort&) = delete;
@@ -37,7 +39,8 @@ class SerialPort {
   const devices::Serial& chip() const { return *chip_; }
 
  private:
-  SerialPort(EventLoop& loop, const SerialLine& line) : loop_(loop), line_(line) {}
+  SerialPort(EventLoop& loop, const SerialLine& line, std::function<void()> on_broken)
+      : loop_(loop), line_(line), on_broken_(std::move(on_broken)) {}
 
   Result<void> make_sink();
   devices::SerialWiring wiring(bus::Interrupt& interrupt);
@@ -46,6 +49,7 @@ class SerialPort {
 
   EventLoop& loop_;
   const SerialLine line_;
+  const std::function<void()> on_broken_;
   std::unique_ptr<devices::ByteSink> sink_;
   std::unique_ptr<devices::Serial> chip_;
   std::unique_ptr<ConsoleInput> input_;

@@ -75,8 +75,10 @@ Result<End> run_monitor(const MonitorSettings& settings) {
                           .status = static_cast<std::uint8_t>(signal),
                           .message = fmt::format("by SIG{}", ::sigabbrev_np(signal))});
            }));
-  // Last, so that a machine that cannot be made leaves the terminal as it was.
-  MOTE_TRY(const auto terminal, RawTerminal::enter(STDIN_FILENO));
+  // Last, so that a machine that cannot be made leaves the terminal as it was. Only for a console:
+  // whoever wired the second port to the streams has made of a terminal what it wants.
+  const int console = settings.board.com1.input;
+  MOTE_TRY(const auto terminal, RawTerminal::enter(console));
   machine->run();
   MOTE_CHECK(loop->run());
   tell(*ended, settings.end_fd);

@@ -13,7 +13,8 @@ class SerialTest : public testing::Test {
     return {.interrupt = irq,
             .sink = sink,
             .on_room = [this] { ++rooms; },
-            .on_blocked = [this] { ++blocks; }};
+            .on_blocked = [this] { ++blocks; },
+            .on_broken = [this] { ++breaks; }};
   }
   std::uint8_t in(std::uint64_t offset) { return in8(*port, offset); }
   void out(std::uint64_t offset, int value) { out8(*port, offset, value); }
@@ -27,6 +28,7 @@ class SerialTest : public testing::Test {
   FakeSink sink;
   int rooms = 0;
   int blocks = 0;
+  int breaks = 0;
   std::unique_ptr<Serial> port = std::make_unique<Serial>(wiring());
 };
 
@@ -127,6 +129,7 @@ TEST_F(SerialTest, BrokenSinkNeverHoldsTheGuest) {
   out(UART_TX, 'a');
   EXPECT_NE(in(UART_LSR)&UART_LSR_THRE, 0);
   EXPECT_EQ(port->metrics().error_count, 1);
+  EXPECT_EQ(breaks, 1);
 }
 
 TEST_F(SerialTest, InputArrivesInOrderWithAnInterrupt) {
