@@ -133,6 +133,7 @@ TEST_F(EventLoopTest, TakesWorkFromManyThreads) {
   constexpr int kTasks = 500;
   int runs = 0;
   std::vector<std::thread> threads;
+  threads.reserve(kThreads);
   for (int i = 0; i < kThreads; ++i) {
     threads.emplace_back([&] {
       for (int task = 0; task < kTasks; ++task) {

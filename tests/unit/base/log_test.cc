@@ -80,6 +80,7 @@ TEST_F(LogTest, NamesTheThread) {
 TEST_F(LogTest, KeepsLinesOfThreadsApart) {
   configure({});
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([] {
       for (int line = 0; line < 50; ++line) info("the same line");

@@ -120,6 +120,7 @@ TEST_F(BusTest, RefusesOverlapAndNonsense) {
 
 TEST_F(BusTest, CountsMissesOfSeveralThreads) {
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
     threads.emplace_back([this] {
       std::array<std::byte, 4> data{};
