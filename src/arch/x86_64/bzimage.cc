@@ -39,15 +39,16 @@ Result<void> check_header(const setup_header& header) {
 
 // Where the kernel itself wants to lie: boot.rst, "runtime_start".
 Result<std::uint64_t> load_address(const setup_header& header) {
-  if (header.relocatable_kernel == 0) return header.pref_address;
+  // Copies: the header is packed, so its members cannot be referred to.
+  const std::uint64_t preferred = header.pref_address;
   const std::uint64_t alignment = header.kernel_alignment;
-  if (alignment == 0 || (alignment & (alignment - 1)) != 0 ||
-      header.pref_address > UINT64_MAX - alignment) {
+  if (header.relocatable_kernel == 0) return preferred;
+  if (alignment == 0 || (alignment & (alignment - 1)) != 0 || preferred > UINT64_MAX - alignment) {
     return fail(ErrorKind::kInvalid,
                 "it is a bzImage with an impossible place: alignment {:#x}, address {:#x}",
-                alignment, header.pref_address);
+                alignment, preferred);
   }
-  return (header.pref_address + alignment - 1) & ~(alignment - 1);
+  return (preferred + alignment - 1) & ~(alignment - 1);
 }
 
 }  // namespace
