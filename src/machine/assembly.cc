@@ -7,7 +7,7 @@
 #include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/msrs.h"
 #include "arch/x86_64/registers.h"
-#include "base/background.h"
+#include "base/worker.h"
 #include "machine/machine.h"
 
 namespace mote::machine {
@@ -202,19 +202,23 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   }
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
   MOTE_TRY(kvm::Kvm kvm, open_kvm());
-  // Making the VM is mostly waiting in the kernel, so the guest's software is got ready meanwhile.
-  Background<Result<Software>> loading(
-      [&] { return load_software(kvm, memory, config, options.board.com2.has_value()); });
+  // Making the VM is mostly waiting in the kernel: the first vCPU's thread gets the guest's
+  // software ready meanwhile.
+  std::optional<Result<Software>> software;
+  MOTE_TRY(auto worker, Worker::start([&] {
+             software = load_software(kvm, memory, config, options.board.com2.has_value());
+           }));
   MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
-  MOTE_TRY(const Software software, loading.take());
-  MOTE_CHECK(set_up_vcpus(hardware.vcpus, kvm, config.machine, software));
+  worker->wait();
+  if (!*software) return std::unexpected(std::move(software->error()));
+  MOTE_CHECK(set_up_vcpus(hardware.vcpus, kvm, config.machine, **software));
 
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
                                                std::move(kvm), std::move(hardware.vm)));
   // Everything that the guest can reach by address.
   MOTE_CHECK(machine->add_board(nullptr));
   MOTE_CHECK(machine->add_drives(config.drives, nullptr));
-  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus)));
+  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), std::move(worker)));
   return machine;
 }
 
@@ -239,7 +243,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
                                                std::move(kvm), std::move(hardware.vm)));
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->add_drives(config.drives, &state.drives));
-  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus)));
+  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), nullptr));
   return machine;
 }
 
@@ -273,10 +277,16 @@ Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs
   return {};
 }
 
-Result<void> Machine::start_threads(std::vector<kvm::Vcpu> vcpus) {
+Result<void> Machine::start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first) {
   for (unsigned i = 0; i < vcpus.size(); ++i) {
-    MOTE_TRY(auto thread, VcpuThread::start(std::move(vcpus[i]), i, ports_, mmio_, rendezvous_,
-                                            [this](devices::End what) { end(std::move(what)); }));
+    MOTE_TRY(auto thread,
+             VcpuThread::start(std::move(vcpus[i]), i,
+                               {.ports = ports_,
+                                .mmio = mmio_,
+                                .rendezvous = rendezvous_,
+                                .end = [this](devices::End what) { end(std::move(what)); },
+                                .stopped = [this] { post_finish(); }},
+                               std::move(first)));
     vcpus_.push_back(std::move(thread));
   }
   return {};

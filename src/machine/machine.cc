@@ -62,11 +62,20 @@ void Machine::end(devices::End end) {
     if (end_) return;
     end_ = std::move(end);
   }
-  // At once, so that the vCPU which met the end runs no further.
+  // At once, so that the vCPU which met the end runs no further. Its thread posts the rest when it
+  // has stopped: the machine thread is then woken once.
   rendezvous_.order_stop();
-  loop_.post([this] {
+  if (rendezvous_.on_machine_thread()) post_finish();
+}
+
+void Machine::post_finish() {
+  {
+    MutexLock lock(end_mutex_);
+    if (!end_) return;
+  }
+  loop_.post([this, alive = std::weak_ptr<void>(alive_)] {
     kMachineThread.assert_held();
-    finish();
+    if (!alive.expired()) finish();
   });
 }
 
@@ -82,6 +91,7 @@ void Machine::stop_vcpus() {
 }
 
 void Machine::finish() {
+  if (std::exchange(finished_, true)) return;
   stop_vcpus();
   for (const auto& drive : drives_) drive.attachment.transport().pause();
   devices::End end;

@@ -58,7 +58,8 @@ class Machine {
   void pause() REQUIRES(kMachineThread);
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
-  // Ends the VM from outside; on_end() follows. From any thread.
+  // Ends the VM from outside; on_end() follows. From the machine thread or a
+  // vCPU's.
   void end(devices::End end) EXCLUDES(end_mutex_);
 
   const memory::GuestMemory& memory() const { return memory_; }
@@ -75,10 +76,12 @@ class Machine {
   Result<void> add_board(const BoardState* state);
   Result<void> add_drives(const std::vector<virtio::BlockConfig>& configs,
                           const std::vector<DriveState>* states);
-  Result<void> start_threads(std::vector<kvm::Vcpu> vcpus);
+  Result<void> start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first);
 
   void kick_all();
   void stop_vcpus() REQUIRES(kMachineThread);
+  // Has the machine thread finish, once there is an end. From any thread.
+  void post_finish() EXCLUDES(end_mutex_);
   void finish() REQUIRES(kMachineThread);
 
   EventLoop& loop_;
@@ -94,6 +97,9 @@ class Machine {
   std::vector<Attached<virtio::Block>> drives_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
   bool input_started_ = false;
+  bool finished_ = false;
+  // Dies with the machine, so that what was posted knows.
+  std::shared_ptr<void> alive_ = std::make_shared<char>();
 
   Mutex end_mutex_;
   std::optional<devices::End> end_ GUARDED_BY(end_mutex_);

@@ -18,7 +18,7 @@ void Rendezvous::note_stopped() {
 }
 
 void Rendezvous::call(const std::function<void()>& task) {
-  if (std::this_thread::get_id() == machine_thread_) return task();
+  if (on_machine_thread()) return task();
   Call call{.task = &task};
   {
     MutexLock lock(mutex_);

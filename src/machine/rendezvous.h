@@ -40,6 +40,8 @@ class Rendezvous {
   // Orders all vCPUs to stop, without waiting: for the one that met the end.
   void order_stop() EXCLUDES(mutex_);
 
+  bool on_machine_thread() const { return std::this_thread::get_id() == machine_thread_; }
+
   // From the machine thread
   // ----------------------------------------------------------------------------------------
 

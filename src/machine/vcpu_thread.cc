@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <mutex>
-#include <system_error>
 
 #include "base/log.h"
 
@@ -34,36 +33,23 @@ void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memo
 
 }  // namespace
 
-VcpuThread::VcpuThread(kvm::Vcpu vcpu, unsigned index, const bus::Bus& ports, const bus::Bus& mmio,
-                       Rendezvous& rendezvous, devices::EndSink end)
-    : vcpu_(std::move(vcpu)),
-      index_(index),
-      ports_(ports),
-      mmio_(mmio),
-      rendezvous_(rendezvous),
-      end_(std::move(end)) {}
-
 Result<std::unique_ptr<VcpuThread>> VcpuThread::start(kvm::Vcpu vcpu, unsigned index,
-                                                      const bus::Bus& ports, const bus::Bus& mmio,
-                                                      Rendezvous& rendezvous,
-                                                      devices::EndSink end) {
+                                                      VcpuContext context,
+                                                      std::unique_ptr<Worker> worker) {
   install_kick_handler();
-  std::unique_ptr<VcpuThread> made(
-      new VcpuThread(std::move(vcpu), index, ports, mmio, rendezvous, std::move(end)));
-  try {
-    made->thread_ = std::thread([self = made.get()] { self->main(); });
-  } catch (const std::system_error& error) {
-    return fail_errno(error.code().value(), "start the thread of vCPU {}", index);
+  std::unique_ptr<VcpuThread> made(new VcpuThread(std::move(vcpu), index, std::move(context)));
+  const auto life = [self = made.get()] { self->main(); };
+  if (worker) {
+    worker->run(life);
+  } else {
+    MOTE_TRY(worker, Worker::start(life));
   }
+  made->worker_ = std::move(worker);
   return made;
 }
 
-VcpuThread::~VcpuThread() {
-  if (thread_.joinable()) thread_.join();
-}
-
 void VcpuThread::kick() {
-  if (thread_.joinable()) ::pthread_kill(thread_.native_handle(), kick_signal());
+  if (!stopped_.load(std::memory_order_acquire)) ::pthread_kill(worker_->handle(), kick_signal());
 }
 
 void VcpuThread::main() {
@@ -72,16 +58,18 @@ void VcpuThread::main() {
   while (true) {
     // Cleared before the order is read: a kick after this is seen by KVM_RUN.
     __atomic_store_n(&vcpu_.shared().immediate_exit, 0, __ATOMIC_RELAXED);
-    Rendezvous::Order order = rendezvous_.order();
+    Rendezvous::Order order = context_.rendezvous.order();
     if (order == Rendezvous::Order::kPark) {
       finish_exit();
-      order = rendezvous_.wait_parked();
+      order = context_.rendezvous.wait_parked();
     }
     if (order == Rendezvous::Order::kStop) break;
     if (order == Rendezvous::Order::kRun) run_until_exit();
   }
   this_threads_vcpu = nullptr;
-  rendezvous_.note_stopped();
+  stopped_.store(true, std::memory_order_release);
+  context_.rendezvous.note_stopped();
+  context_.stopped();
 }
 
 void VcpuThread::finish_exit() {
@@ -113,9 +101,9 @@ void VcpuThread::handle_exit() {
     case KVM_EXIT_IRQ_WINDOW_OPEN:
       return;
     case KVM_EXIT_SHUTDOWN:
-      return end_({.reason = devices::EndReason::kTripleFault,
-                   .status = 0,
-                   .message = fmt::format("vCPU {} met a triple fault", index_)});
+      return context_.end({.reason = devices::EndReason::kTripleFault,
+                           .status = 0,
+                           .message = fmt::format("vCPU {} met a triple fault", index_)});
     case KVM_EXIT_SYSTEM_EVENT:
       return handle_system_event();
     case KVM_EXIT_INTERNAL_ERROR:
@@ -144,9 +132,9 @@ void VcpuThread::handle_port() {
   for (std::size_t done = 0; size > 0 && done + size <= data.size(); done += size) {
     const auto part = data.subspan(done, size);
     if (in) {
-      ports_.read(io.port, part);
+      context_.ports.read(io.port, part);
     } else {
-      ports_.write(io.port, part);
+      context_.ports.write(io.port, part);
     }
   }
 }
@@ -157,22 +145,22 @@ void VcpuThread::handle_mmio() {
   const std::span data(reinterpret_cast<std::byte*>(access.data), length);
   if (access.is_write != 0) {
     count(metrics_.exit_mmio_write);
-    mmio_.write(access.phys_addr, data);
+    context_.mmio.write(access.phys_addr, data);
   } else {
     count(metrics_.exit_mmio_read);
-    mmio_.read(access.phys_addr, data);
+    context_.mmio.read(access.phys_addr, data);
   }
 }
 
 void VcpuThread::handle_system_event() {
   const std::uint32_t type = vcpu_.shared().system_event.type;
   if (type == KVM_SYSTEM_EVENT_RESET) {
-    return end_({.reason = devices::EndReason::kReset,
-                 .status = 0,
-                 .message = "the guest asked for a reset"});
+    return context_.end({.reason = devices::EndReason::kReset,
+                         .status = 0,
+                         .message = "the guest asked for a reset"});
   }
   if (type == KVM_SYSTEM_EVENT_SHUTDOWN) {
-    return end_(
+    return context_.end(
         {.reason = devices::EndReason::kPowerOff, .status = 0, .message = "the guest powered off"});
   }
   fail_with(fmt::format("KVM reports system event {}", type));
@@ -180,9 +168,9 @@ void VcpuThread::handle_system_event() {
 
 void VcpuThread::fail_with(std::string message) {
   count(metrics_.failures);
-  end_({.reason = devices::EndReason::kError,
-        .status = 1,
-        .message = fmt::format("vCPU {}: {}", index_, message)});
+  context_.end({.reason = devices::EndReason::kError,
+                .status = 1,
+                .message = fmt::format("vCPU {}: {}", index_, message)});
 }
 
 }  // namespace mote::machine

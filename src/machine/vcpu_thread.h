@@ -6,9 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <thread>
 
 #include "base/result.h"
+#include "base/worker.h"
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
@@ -25,18 +25,27 @@ struct VcpuMetrics {
   std::atomic<std::uint64_t> failures = 0;
 };
 
+// What a vCPU's exits lead to. All outlive its thread.
+struct VcpuContext {
+  const bus::Bus& ports;
+  const bus::Bus& mmio;
+  Rendezvous& rendezvous;
+  // Takes the end that an exit tells of, on the vCPU's thread.
+  devices::EndSink end;
+  // Told, on the vCPU's thread, that it has stopped.
+  std::function<void()> stopped;
+};
+
 class VcpuThread {
  public:
-  // Starts the thread of vCPU `index`, parked. The references outlive it. `end` is called once at
-  // most by it, on its thread, when the guest ends the machine by an exit.
+  // Runs vCPU `index`, parked at first, on a thread of its own: on `worker`'s where there is one.
   static Result<std::unique_ptr<VcpuThread>> start(kvm::Vcpu vcpu, unsigned index,
-                                                   const bus::Bus& ports, const bus::Bus& mmio,
-                                                   Rendezvous& rendezvous, devices::EndSink end);
+                                                   VcpuContext context,
+                                                   std::unique_ptr<Worker> worker);
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
-  // The thread must have been ordered to stop.
-  ~VcpuThread();
 
+  // The thread must have been ordered to stop before the end.
   // Makes the thread look at the order in force. From any thread.
   void kick();
   // The vCPU; while its thread is parked, or has stopped.
@@ -44,8 +53,8 @@ class VcpuThread {
   const VcpuMetrics& metrics() const { return metrics_; }
 
  private:
-  VcpuThread(kvm::Vcpu vcpu, unsigned index, const bus::Bus& ports, const bus::Bus& mmio,
-             Rendezvous& rendezvous, devices::EndSink end);
+  VcpuThread(kvm::Vcpu vcpu, unsigned index, VcpuContext context)
+      : vcpu_(std::move(vcpu)), index_(index), context_(std::move(context)) {}
 
   void main();
   // Lets KVM finish an exit that was answered, so that the vCPU's registers are whole. Runs no
@@ -60,13 +69,11 @@ class VcpuThread {
 
   kvm::Vcpu vcpu_;
   const unsigned index_;
-  const bus::Bus& ports_;
-  const bus::Bus& mmio_;
-  Rendezvous& rendezvous_;
-  devices::EndSink end_;
+  const VcpuContext context_;
+  std::atomic<bool> stopped_ = false;
   bool has_run_ = false;  // its own thread's
   VcpuMetrics metrics_;
-  std::thread thread_;
+  std::unique_ptr<Worker> worker_;
 };
 
 }  // namespace mote::machine
