@@ -41,7 +41,7 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   void write(std::uint64_t offset, std::span<const std::byte> data) override;
 
   // On the machine thread; as the session's.
-  std::uint32_t queue_count() const { return session_->queue_count(); }
+  std::uint16_t queue_count() const { return session_->queue_count(); }
   int notify_fd(std::uint16_t queue) const { return session_->notify_fd(queue); }
   void handle_notify(std::uint16_t queue) { session_->handle_notify(queue); }
   void config_changed() { session_->config_changed(); }

@@ -65,7 +65,7 @@ class Session final : private QueueHost {
   // ----------------------------------------------------------------------------------------------
 
   std::uint32_t device_type() const { return traits_.type; }
-  std::uint32_t queue_count() const { return static_cast<std::uint32_t>(notify_.size()); }
+  std::uint16_t queue_count() const { return static_cast<std::uint16_t>(notify_.size()); }
   // Word `word` (0: bits 0 to 31) of what is offered.
   std::uint32_t device_features(std::uint32_t word) const;
   // Heard between DRIVER and FEATURES_OK.

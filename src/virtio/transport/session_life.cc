@@ -89,7 +89,7 @@ bool Session::start_by_driver() {
 }
 
 Result<void> Session::start_queues(const std::vector<QueueSetup>& queues, std::uint64_t features) {
-  for (std::uint16_t i = 0; i < queues.size(); ++i) {
+  for (std::uint16_t i = 0; i < queue_count(); ++i) {
     if (!queues[i].ready) continue;
     MOTE_TRY(Queue queue, Queue::create(context(i, features), queues[i].addresses));
     if (paused_) {
@@ -103,7 +103,7 @@ Result<void> Session::start_queues(const std::vector<QueueSetup>& queues, std::u
 }
 
 void Session::stop_queues() {
-  for (std::uint16_t i = 0; i < notify_.size(); ++i) {
+  for (std::uint16_t i = 0; i < queue_count(); ++i) {
     parked_[i].reset();
     static_cast<void>(take_back(i));
   }
@@ -189,7 +189,7 @@ void Session::kick(std::uint16_t queue) {
 }
 
 void Session::kick_all() {
-  for (std::uint16_t i = 0; i < notify_.size(); ++i) kick(i);
+  for (std::uint16_t i = 0; i < queue_count(); ++i) kick(i);
 }
 
 void Session::config_changed() {
@@ -211,14 +211,14 @@ void Session::pause() {
   if (paused_) return;
   paused_ = true;
   if (!running_ || broken_) return;
-  for (std::uint16_t i = 0; i < notify_.size(); ++i) parked_[i] = take_back(i);
+  for (std::uint16_t i = 0; i < queue_count(); ++i) parked_[i] = take_back(i);
 }
 
 void Session::resume() {
   thread_.assert_held();
   if (!paused_) return;
   paused_ = false;
-  for (std::uint16_t i = 0; i < notify_.size(); ++i) {
+  for (std::uint16_t i = 0; i < queue_count(); ++i) {
     if (!parked_[i]) continue;
     Queue queue = std::move(*parked_[i]);
     parked_[i].reset();
@@ -283,7 +283,7 @@ Result<void> Session::load(const SessionState& state) {
   running_ = (state.status & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
   broken_ = (state.status & VIRTIO_CONFIG_S_NEEDS_RESET) != 0;
   std::vector<QueueSetup> queues;
-  for (std::uint16_t i = 0; i < notify_.size(); ++i) {
+  for (std::uint16_t i = 0; i < queue_count(); ++i) {
     const QueueSetupState& saved = state.queues[i];
     const QueueAddresses addresses{.size = saved.size,
                                    .descriptors = saved.descriptors,

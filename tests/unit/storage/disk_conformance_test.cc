@@ -47,11 +47,11 @@ template <typename Rig>
 class DiskConformance : public ::testing::Test {
  protected:
   // Submits and waits; expects exactly one completion.
-  Result<void> run(Op op, std::uint64_t offset, std::vector<iovec> buffers = {}) {
+  Result<void> run(Op op, std::uint64_t offset, const std::vector<iovec>& buffers = {}) {
     std::optional<Result<void>> outcome;
     int completions = 0;
-    disk().submit({.op = op, .offset = offset, .buffers = std::move(buffers)},
-                  [&](DiskRequest request, Result<void> result) {
+    disk().submit({.op = op, .offset = offset, .buffers = buffers},
+                  [&](const DiskRequest& request, Result<void> result) {
                     EXPECT_EQ(request.op, op);
                     EXPECT_EQ(request.offset, offset);
                     ++completions;
@@ -87,18 +87,18 @@ TYPED_TEST(DiskConformance, SaysWhatItIs) {
 }
 
 TYPED_TEST(DiskConformance, ReadsWhereverTheBuffersAre) {
-  std::string bytes(3 * 512, '\0');
-  ASSERT_TRUE(this->run(Op::kRead, 5 * 512, this->split(bytes, {1, 0, 511, 700, 324})));
-  EXPECT_EQ(bytes, this->before_.substr(5 * 512, 3 * 512));
+  std::string bytes(1536, '\0');
+  ASSERT_TRUE(this->run(Op::kRead, 2560, this->split(bytes, {1, 0, 511, 700, 324})));
+  EXPECT_EQ(bytes, this->before_.substr(2560, 1536));
   std::string last(512, '\0');
   ASSERT_TRUE(this->run(Op::kRead, (kSectors - 1) * 512, this->split(last, {512})));
   EXPECT_EQ(last, this->before_.substr((kSectors - 1) * 512));
 }
 
 TYPED_TEST(DiskConformance, TakesMoreBuffersThanOneSystemCallDoes) {
-  std::string bytes(4 * IOV_MAX * 128, '\0');
-  ASSERT_TRUE(
-      this->run(Op::kRead, 0, this->split(bytes, std::vector<std::size_t>(4 * IOV_MAX, 128))));
+  constexpr std::size_t kCount = std::size_t{4} * IOV_MAX;
+  std::string bytes(kCount * 128, '\0');
+  ASSERT_TRUE(this->run(Op::kRead, 0, this->split(bytes, std::vector<std::size_t>(kCount, 128))));
   EXPECT_EQ(bytes, this->before_.substr(0, bytes.size()));
 }
 

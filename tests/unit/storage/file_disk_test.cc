@@ -102,7 +102,7 @@ TEST(FileDisk, AFileThatShrankIsAnIoError) {
   std::string bytes(2048, '!');
   std::optional<Result<void>> outcome;
   (*disk)->submit({.op = Op::kRead, .offset = 0, .buffers = {{bytes.data(), bytes.size()}}},
-                  [&](DiskRequest, Result<void> result) { outcome = std::move(result); });
+                  [&](const DiskRequest&, Result<void> result) { outcome = std::move(result); });
   ASSERT_TRUE(outcome);
   ASSERT_FALSE(*outcome);
   EXPECT_EQ(outcome->error().kind(), ErrorKind::kIo);

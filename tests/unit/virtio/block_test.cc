@@ -136,7 +136,7 @@ TEST_F(BlockTest, ReadsThe254SegmentsThatItPromises) {
   for (int i = 0; i < 254; ++i) chain.out(i < 253 ? 64 : 64 + 128);
   const Answer answer = ask(chain.out(1).indirect());
   EXPECT_EQ(answer.status, kOk);
-  EXPECT_EQ(answer.data, std::string(254 * 64 + 128, '.'));
+  EXPECT_EQ(answer.data, std::string(std::size_t{254} * 64 + 128, '.'));
 }
 
 TEST_F(BlockTest, FlushesWhenAskedTo) {

@@ -17,7 +17,7 @@ struct KindRig;
 
 template <>
 struct KindRig<Block> {
-  storage::test::TempFile file{std::string(64 * 512, 'b')};
+  storage::test::TempFile file{std::string(32768, 'b')};
   BlockConfig config{
       .drive_id = "rig", .path_on_host = file.path(), .cache_type = CacheType::Writeback};
   static ChainBuilder work(TestRing& ring) {

@@ -64,9 +64,10 @@ std::uint16_t ChainBuilder::push() {
   }
   if (indirect_) {
     const std::uint64_t table = ring_.allocate(descriptors_.size() * sizeof(vring_desc));
-    for (std::uint16_t i = 0; i < descriptors_.size(); ++i) {
+    const auto count = static_cast<std::uint16_t>(descriptors_.size());
+    for (std::uint16_t i = 0; i < count; ++i) {
       Descriptor descriptor = descriptors_[i];
-      if (i + 1U < descriptors_.size()) {
+      if (i + 1 < count) {
         descriptor.flags |= VRING_DESC_F_NEXT;
         descriptor.next = i + 1;
       }
