@@ -22,8 +22,8 @@ struct VmGenIdDevice {
 };
 
 struct PlatformDevices {
-  std::vector<MmioDevice> mmio;
-  std::optional<VmGenIdDevice> vmgenid;
+  std::vector<MmioDevice> mmio{};
+  std::optional<VmGenIdDevice> vmgenid{};
   bool com2 = false;  // a second 16550; the first is always there
 };
 

@@ -35,7 +35,8 @@ Bytes clock() {
                 {name("_HID", eisa_id("PNP0B00")), name("_CRS", resources({io_ports(0x70, 2)}))});
 }
 
-// "Virtual Machine Generation ID", Microsoft: ADDR holds the two halves of the address.
+// "Virtual Machine Generation ID", Microsoft: ADDR holds the two halves of the address. The name is
+// the one that Linux looks for, though no ACPI identifier has that form.
 Bytes generation_id(const VmGenIdDevice& vmgenid) {
   return device("VGEN", {name("_HID", text("VMGENCTR")), name("_CID", text("VM_Gen_Counter")),
                          name("_DDN", text("VM_Gen_Counter")),
