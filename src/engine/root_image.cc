@@ -11,8 +11,6 @@
 #include <optional>
 #include <vector>
 
-#include "engine/tool.h"
-
 namespace mote::engine {
 namespace {
 
@@ -69,9 +67,10 @@ Extent extent_of(const std::string& directory) {
   return total;
 }
 
-Result<FileSystem> fill_image(const std::string& directory, const UniqueFd& image) {
+Result<FileSystem> fill_image(const std::string& directory, const UniqueFd& image,
+                              const ToolFinder& find) {
   const std::string target = fmt::format("/proc/self/fd/{}", image.get());
-  const std::string erofs_tool = find_tool("mkfs.erofs");
+  const std::string erofs_tool = find("mkfs.erofs");
   if (!erofs_tool.empty()) {
     // Whoever is not root cannot have a tree that belongs to root, and means it to.
     std::vector<std::string> command{erofs_tool, "--quiet"};
@@ -80,7 +79,7 @@ Result<FileSystem> fill_image(const std::string& directory, const UniqueFd& imag
     MOTE_CHECK(run_tool(command, image));
     return FileSystem::kErofs;
   }
-  const std::string ext4_tool = find_tool("mke2fs");
+  const std::string ext4_tool = find("mke2fs");
   if (ext4_tool.empty()) {
     return fail(ErrorKind::kUnsupported,
                 "there is neither mkfs.erofs (Debian package erofs-utils) nor mke2fs (e2fsprogs)");
@@ -124,13 +123,13 @@ Result<FileSystem> detect_file_system(int fd, const std::string& path) {
       path);
 }
 
-Result<RootImage> RootImage::open(const std::string& path) {
+Result<RootImage> RootImage::open(const std::string& path, const ToolFinder& find) {
   // Non-blocking, as a FIFO would wait for its other end.
   MOTE_TRY(UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK | O_NOCTTY));
   struct stat about{};
   if (::fstat(fd.get(), &about) != 0) return fail_errno(errno, "'{}'", path);
   if (S_ISDIR(about.st_mode)) {
-    auto made = from_directory(path);
+    auto made = from_directory(path, find);
     if (!made) {
       return std::unexpected(
           std::move(made.error()).within(fmt::format("make an image of '{}'", path)));
@@ -145,9 +144,9 @@ Result<RootImage> RootImage::open(const std::string& path) {
   return RootImage(std::move(fd), kind);
 }
 
-Result<RootImage> RootImage::from_directory(const std::string& path) {
+Result<RootImage> RootImage::from_directory(const std::string& path, const ToolFinder& find) {
   MOTE_TRY(UniqueFd file, make_nameless_file());
-  MOTE_TRY(const FileSystem kind, fill_image(path, file));
+  MOTE_TRY(const FileSystem kind, fill_image(path, file, find));
   return RootImage(std::move(file), kind);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "engine/tool.h"
 
 namespace mote::engine {
 
@@ -23,14 +24,15 @@ class RootImage {
   // The image at `path`: a regular file or block device with one of the file systems above. Or the
   // directory at `path`, copied into an image by mkfs.erofs or mke2fs; that takes time and space
   // like the directory's, in TMPDIR, and leaves nothing behind however this process ends.
-  static Result<RootImage> open(const std::string& path);
+  // `find` finds those tools.
+  static Result<RootImage> open(const std::string& path, const ToolFinder& find = find_tool);
 
   FileSystem file_system() const { return file_system_; }
   int fd() const { return fd_.get(); }
 
  private:
   RootImage(UniqueFd fd, FileSystem kind) : fd_(std::move(fd)), file_system_(kind) {}
-  static Result<RootImage> from_directory(const std::string& path);
+  static Result<RootImage> from_directory(const std::string& path, const ToolFinder& find);
 
   UniqueFd fd_;
   FileSystem file_system_;

@@ -13,7 +13,7 @@ namespace mote::engine {
 namespace {
 
 constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
-constexpr std::size_t kConsoleLines = 15;
+constexpr std::size_t kConsoleLines = 30;
 constexpr std::string_view kInitPrefix = "mote-init: ";
 constexpr std::string_view kMonitorPrefix = "mote-vmm: ";
 constexpr int kStatusNotFound = 127;

@@ -8,7 +8,10 @@ namespace mote::engine {
 void TailBuffer::append(std::span<const std::byte> bytes) {
   text_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   // Cut seldom, so that a flood costs a copy of each byte and not of the whole.
-  if (text_.size() > 2 * limit_) text_.erase(0, text_.size() - limit_);
+  if (text_.size() > 2 * limit_) {
+    text_.erase(0, text_.size() - limit_);
+    cut_ = true;
+  }
 }
 
 std::vector<std::string> TailBuffer::lines() const {
@@ -24,7 +27,7 @@ std::vector<std::string> TailBuffer::lines() const {
   }
   if (!line.empty()) all.push_back(std::move(line));
   // The first line may have lost its begin.
-  if (begin > 0 && !all.empty()) all.erase(all.begin());
+  if ((cut_ || begin > 0) && !all.empty()) all.erase(all.begin());
   return all;
 }
 

@@ -25,6 +25,7 @@ class TailBuffer {
 
   std::size_t limit_;
   std::string text_;
+  bool cut_ = false;  // at its begin
 };
 
 }  // namespace mote::engine

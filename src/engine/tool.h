@@ -1,6 +1,7 @@
 // Programs of the host that mote calls for work of theirs.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@ namespace mote::engine {
 
 // The path of a program in PATH, /usr/sbin or /sbin; empty when it is in none.
 std::string find_tool(const std::string& name);
+using ToolFinder = std::function<std::string(const std::string& name)>;
 
 // Runs `command` (a path and its arguments) to its end, without input, with `keep` open under its
 // number. An error when it does not end with status 0; what it printed is in it.

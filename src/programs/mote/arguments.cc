@@ -111,6 +111,7 @@ Result<Request> parse(std::span<const char* const> words) {
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
   // sees it.
+  const std::string help = app.help();  // of the whole: later it is the chosen command's
   std::vector<std::string> command;
   std::vector<std::string> options = split_command(words, command);
   const bool has_command = options.size() < words.size();
@@ -123,7 +124,7 @@ Result<Request> parse(std::span<const char* const> words) {
                 run->parsed() ? "run " : "");
   }
   if (wants_version || version_command->parsed()) return version();
-  if (help_command->parsed()) return ShowText{.text = app.help()};
+  if (help_command->parsed()) return ShowText{.text = help};
   if (run->parsed()) {
     MOTE_TRY(auto finished, finish(std::move(values), std::move(command)));
     return Run{std::move(finished)};
