@@ -7,7 +7,6 @@
 #include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/msrs.h"
 #include "arch/x86_64/registers.h"
-#include "base/worker.h"
 #include "machine/machine.h"
 
 namespace mote::machine {
@@ -81,12 +80,6 @@ struct Hardware {
   std::vector<kvm::Vcpu> vcpus;
 };
 
-Result<kvm::Kvm> open_kvm() {
-  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
-  MOTE_CHECK(kvm.require_capabilities());
-  return kvm;
-}
-
 Result<Hardware> make_hardware(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
                                const MachineConfig& config) {
   MOTE_TRY(kvm::Vm vm, kvm.create_vm());
@@ -105,12 +98,6 @@ Result<Hardware> make_hardware(const kvm::Kvm& kvm, const memory::GuestMemory& m
   return Hardware{.vm = std::move(vm), .vcpus = std::move(vcpus)};
 }
 
-// What the guest finds when it starts: a kernel in memory and where to enter it, and a processor.
-struct Software {
-  arch::BootState entry;
-  std::vector<kvm_cpuid_entry2> supported;  // CPUID leaves
-};
-
 arch::PlatformDevices describe_devices(const VmConfig& config, bool com2) {
   arch::PlatformDevices devices;
   for (std::size_t i = 0; i < config.drives.size(); ++i) {
@@ -122,8 +109,9 @@ arch::PlatformDevices describe_devices(const VmConfig& config, bool com2) {
   return devices;
 }
 
-Result<Software> load_software(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
-                               const VmConfig& config, bool com2) {
+// A kernel in memory with what it wants to know, and where to enter it.
+Result<arch::BootState> load_software(const memory::GuestMemory& memory, const VmConfig& config,
+                                      bool com2) {
   const BootSource& source = config.boot_source;
   arch::BootInputs inputs;
   inputs.devices = describe_devices(config, com2);
@@ -137,10 +125,7 @@ Result<Software> load_software(const kvm::Kvm& kvm, const memory::GuestMemory& m
     MOTE_TRY(initrd, open_boot_file(*source.initrd_path, "initrd"));
     inputs.initrd = initrd->file;
   }
-  Software software;
-  MOTE_TRY(software.entry, arch::prepare_boot(memory, inputs));
-  MOTE_TRY(software.supported, kvm.supported_cpuid());
-  return software;
+  return arch::prepare_boot(memory, inputs);
 }
 
 Result<void> set_up_vcpu(const kvm::Vcpu& vcpu, unsigned index,
@@ -155,15 +140,17 @@ Result<void> set_up_vcpu(const kvm::Vcpu& vcpu, unsigned index,
 }
 
 // Every vCPU gets its CPUID and MSRs, and the first one the kernel's entry.
-Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, const kvm::Kvm& kvm,
-                          const MachineConfig& config, const Software& software) {
+Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, Host& host, const MachineConfig& config,
+                          const arch::BootState& entry) {
+  MOTE_TRY(const auto supported, host.take_cpuid());
   MOTE_TRY(const std::uint32_t tsc_khz, vcpus.front().tsc_khz());
-  MOTE_TRY(const auto cpuid,
-           arch::make_cpuid({.supported = software.supported,
-                             .cpus = config.vcpu_count,
-                             .smt = config.smt,
-                             .tsc_khz = tsc_khz,
-                             .tsc_deadline_timer = kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
+  MOTE_TRY(
+      const auto cpuid,
+      arch::make_cpuid({.supported = supported,
+                        .cpus = config.vcpu_count,
+                        .smt = config.smt,
+                        .tsc_khz = tsc_khz,
+                        .tsc_deadline_timer = host.kvm().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
   const auto msrs = arch::boot_msrs();
   for (unsigned i = 0; i < vcpus.size(); ++i) {
     MOTE_CHECK_WITHIN(set_up_vcpu(vcpus[i], i, cpuid, msrs), "set up vCPU {}", i);
@@ -171,7 +158,7 @@ Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, const kvm::Kvm& kvm,
   const kvm::Vcpu& first = vcpus.front();
   kvm_regs regs{};
   MOTE_TRY(kvm_sregs sregs, first.sregs());
-  arch::set_boot_registers(software.entry, regs, sregs);
+  arch::set_boot_registers(entry, regs, sregs);
   MOTE_CHECK(first.set_sregs(sregs));
   return first.set_regs(regs);
 }
@@ -200,19 +187,18 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
     return fail(ErrorKind::kInvalid, "there are {} drives, and a machine has room for {} devices",
                 config.drives.size(), kMostDrives);
   }
+  if (!options.host) {
+    MOTE_TRY(options.host, Host::open());
+  }
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
-  MOTE_TRY(kvm::Kvm kvm, open_kvm());
-  // Making the VM is mostly waiting in the kernel: the first vCPU's thread gets the guest's
-  // software ready meanwhile.
-  std::optional<Result<Software>> software;
-  MOTE_TRY(auto worker, Worker::start([&] {
-             software = load_software(kvm, memory, config, options.board.com2.has_value());
-           }));
-  MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
-  worker->wait();
-  if (!*software) return std::unexpected(std::move(software->error()));
-  MOTE_CHECK(set_up_vcpus(hardware.vcpus, kvm, config.machine, **software));
+  MOTE_TRY(Hardware hardware, make_hardware(options.host->kvm(), memory, config.machine));
+  MOTE_TRY(const arch::BootState entry,
+           load_software(memory, config, options.board.com2.has_value()));
+  MOTE_CHECK(set_up_vcpus(hardware.vcpus, *options.host, config.machine, entry));
 
+  auto worker = options.host->take_worker();
+  kvm::Kvm kvm = options.host->take_kvm();
+  options.host.reset();
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
                                                std::move(kvm), std::move(hardware.vm)));
   // Everything that the guest can reach by address.
@@ -232,7 +218,8 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} drives, the configuration {} and {}",
         state.vcpus.size(), state.drives.size(), config.machine.vcpu_count, config.drives.size());
   }
-  MOTE_TRY(kvm::Kvm kvm, open_kvm());
+  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
+  MOTE_CHECK(kvm.require_capabilities());
   MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(hardware.vm, state.vm));

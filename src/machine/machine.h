@@ -15,6 +15,7 @@
 #include "machine/attachment.h"
 #include "machine/board.h"
 #include "machine/config.h"
+#include "machine/host.h"
 #include "machine/rendezvous.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
@@ -26,6 +27,8 @@ namespace mote::machine {
 // What of a machine is not in its configuration: the process that it runs in.
 struct MachineOptions {
   BoardOptions board;
+  // Opened early; absent: it is opened when the machine is made.
+  std::unique_ptr<Host> host = nullptr;
   // Called once, on the machine thread, when the VM has ended: no vCPU runs any more, and nothing
   // is in flight.
   std::function<void(const devices::End&)> on_end;

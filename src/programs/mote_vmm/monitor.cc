@@ -59,16 +59,17 @@ std::string end_report(const End& end) {
   return boost::json::serialize(report);
 }
 
-Result<End> run_monitor(const MonitorSettings& settings) {
+Result<End> run_monitor(MonitorSettings settings) {
   machine::kMachineThread.assert_held();
   MOTE_TRY(const auto loop, EventLoop::create());
   std::optional<End> ended;
-  MOTE_TRY(const auto machine,
-           machine::Machine::boot(*loop, settings.config,
-                                  {.board = settings.board, .on_end = [&](const End& end) {
-                                     ended = end;
-                                     loop->stop();
-                                   }}));
+  MOTE_TRY(const auto machine, machine::Machine::boot(*loop, settings.config,
+                                                      {.board = settings.board,
+                                                       .host = std::move(settings.host),
+                                                       .on_end = [&](const End& end) {
+                                                         ended = end;
+                                                         loop->stop();
+                                                       }}));
   MOTE_TRY(const EndingSignals signals,
            EndingSignals::watch(*loop, [&machine = *machine](int signal) {
              machine.end({.reason = EndReason::kSignal,

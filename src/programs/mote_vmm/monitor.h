@@ -2,12 +2,14 @@
 // ends with.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "base/result.h"
 #include "devices/end.h"
 #include "machine/board.h"
 #include "machine/config.h"
+#include "machine/host.h"
 
 namespace mote::vmm {
 
@@ -21,11 +23,12 @@ inline constexpr int kExitHangUp = 156;
 struct MonitorSettings {
   machine::VmConfig config;
   machine::BoardOptions board;
-  int end_fd = -1;  // gets the end's report; -1: nobody wants it
+  std::unique_ptr<machine::Host> host;  // begun before the configuration was read
+  int end_fd = -1;                      // gets the end's report; -1: nobody wants it
 };
 
 // Boots the machine, runs it to its end and cleans up; the end. An error: there was no machine.
-Result<devices::End> run_monitor(const MonitorSettings& settings);
+Result<devices::End> run_monitor(MonitorSettings settings);
 
 // The end as a line of JSON: {"reason":"reset","status":0,"message":"..."}.
 std::string end_report(const devices::End& end);
