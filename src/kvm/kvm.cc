@@ -213,6 +213,11 @@ Result<void> Vm::set_clock(const kvm_clock_data& clock) const {
   return {};
 }
 
+Result<std::uint32_t> Vm::tsc_khz() const {
+  MOTE_TRY(const int khz, MOTE_IOCTL(fd_.get(), KVM_GET_TSC_KHZ, 0));
+  return static_cast<std::uint32_t>(khz);
+}
+
 int Vm::check(int capability) const {
   const int result = ::ioctl(fd_.get(), KVM_CHECK_EXTENSION, capability);
   return result < 0 ? 0 : result;

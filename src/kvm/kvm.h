@@ -76,7 +76,6 @@ class Vcpu {
   Result<void> set_regs(const kvm_regs& regs) const;
   Result<kvm_sregs> sregs() const;
   Result<void> set_sregs(const kvm_sregs& sregs) const;
-  Result<void> set_fpu(const kvm_fpu& fpu) const;
   Result<kvm_lapic_state> lapic() const;
   Result<void> set_lapic(const kvm_lapic_state& lapic) const;
   // KVM_GET_MSRS for `indices`, as many as KVM reads: those that it refuses are left out.
@@ -142,6 +141,8 @@ class Vm {
   Result<void> set_pit(const kvm_pit_state2& pit) const;
   Result<kvm_clock_data> clock() const;
   Result<void> set_clock(const kvm_clock_data& clock) const;
+  // The TSC's frequency of vCPUs to be made, in kHz; with KVM_CAP_VM_TSC_CONTROL.
+  Result<std::uint32_t> tsc_khz() const;
   int check(int capability) const;
 
   int fd() const { return fd_.get(); }

@@ -59,7 +59,6 @@ Result<kvm_sregs> Vcpu::sregs() const { return MOTE_GET(kvm_sregs, KVM_GET_SREGS
 Result<void> Vcpu::set_sregs(const kvm_sregs& sregs) const {
   return MOTE_SET(KVM_SET_SREGS, sregs);
 }
-Result<void> Vcpu::set_fpu(const kvm_fpu& fpu) const { return MOTE_SET(KVM_SET_FPU, fpu); }
 Result<kvm_lapic_state> Vcpu::lapic() const { return MOTE_GET(kvm_lapic_state, KVM_GET_LAPIC); }
 Result<void> Vcpu::set_lapic(const kvm_lapic_state& lapic) const {
   return MOTE_SET(KVM_SET_LAPIC, lapic);

@@ -128,22 +128,18 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
-Result<void> set_up_vcpu(const kvm::Vcpu& vcpu, unsigned index,
-                         std::span<const arch::CpuidEntry> cpuid,
-                         std::span<const kvm_msr_entry> msrs) {
-  MOTE_CHECK(vcpu.set_cpuid(arch::vcpu_cpuid(cpuid, index)));
-  MOTE_CHECK(vcpu.set_msrs(msrs));
-  MOTE_CHECK(vcpu.set_fpu(arch::boot_fpu()));
-  MOTE_TRY(kvm_lapic_state lapic, vcpu.lapic());
-  arch::set_lapic_pins(lapic);
-  return vcpu.set_lapic(lapic);
+// The frequency of the guest's TSC: from the VM where it knows, as asking a vCPU makes KVM load it.
+Result<std::uint32_t> tsc_khz_of(const Hardware& hardware) {
+  if (hardware.vm.check(KVM_CAP_VM_TSC_CONTROL) != 0) return hardware.vm.tsc_khz();
+  return hardware.vcpus.front().tsc_khz();
 }
 
 // Every vCPU gets its CPUID and MSRs, and the first one the kernel's entry.
-Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, Host& host, const MachineConfig& config,
+Result<void> set_up_vcpus(const Hardware& hardware, Host& host, const MachineConfig& config,
                           const arch::BootState& entry) {
+  const std::span<const kvm::Vcpu> vcpus = hardware.vcpus;
   MOTE_TRY(const auto supported, host.take_cpuid());
-  MOTE_TRY(const std::uint32_t tsc_khz, vcpus.front().tsc_khz());
+  MOTE_TRY(const std::uint32_t tsc_khz, tsc_khz_of(hardware));
   MOTE_TRY(
       const auto cpuid,
       arch::make_cpuid({.supported = supported,
@@ -153,11 +149,13 @@ Result<void> set_up_vcpus(std::span<const kvm::Vcpu> vcpus, Host& host, const Ma
                         .tsc_deadline_timer = host.kvm().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
   const auto msrs = arch::boot_msrs();
   for (unsigned i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(set_up_vcpu(vcpus[i], i, cpuid, msrs), "set up vCPU {}", i);
+    MOTE_CHECK_WITHIN(vcpus[i].set_cpuid(arch::vcpu_cpuid(cpuid, i)), "vCPU {}", i);
+    MOTE_CHECK_WITHIN(vcpus[i].set_msrs(msrs), "vCPU {}", i);
   }
   const kvm::Vcpu& first = vcpus.front();
   kvm_regs regs{};
-  MOTE_TRY(kvm_sregs sregs, first.sregs());
+  kvm_sregs sregs{};
+  sregs.apic_base = layout::kBootApicBase;
   arch::set_boot_registers(entry, regs, sregs);
   MOTE_CHECK(first.set_sregs(sregs));
   return first.set_regs(regs);
@@ -194,7 +192,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   MOTE_TRY(Hardware hardware, make_hardware(options.host->kvm(), memory, config.machine));
   MOTE_TRY(const arch::BootState entry,
            load_software(memory, config, options.board.com2.has_value()));
-  MOTE_CHECK(set_up_vcpus(hardware.vcpus, *options.host, config.machine, entry));
+  MOTE_CHECK(set_up_vcpus(hardware, *options.host, config.machine, entry));
 
   auto worker = options.host->take_worker();
   kvm::Kvm kvm = options.host->take_kvm();

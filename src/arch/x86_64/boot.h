@@ -45,8 +45,10 @@ struct BootState {
 // file and what is wrong with it, or what does not fit where.
 Result<BootState> prepare_boot(const memory::GuestMemory& memory, const BootInputs& inputs);
 
-// What the first vCPU starts with. `sregs` are those that KVM gave for it (KVM_GET_SREGS), whose
-// APIC base is kept. The other vCPUs wait for INIT and SIPI and need no registers.
+// What the first vCPU starts with, all of it: `regs` and `sregs` come zeroed, but for the APIC's
+// base. What is not here is right as KVM resets it: the FPU as after FNINIT, LINT0 of the boot
+// processor's local APIC for the PIC's interrupts. The other vCPUs wait for INIT and SIPI and need
+// no registers.
 void set_boot_registers(const BootState& state, kvm_regs& regs, kvm_sregs& sregs);
 
 }  // namespace mote::arch

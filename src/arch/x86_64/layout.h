@@ -55,6 +55,8 @@ inline constexpr std::uint64_t kVirtioMmio = kMmio32Start + 0x1000;
 inline constexpr std::uint64_t kVirtioMmioSize = 0x1000;
 inline constexpr std::uint64_t kIoApic = 0xfec00000;
 inline constexpr std::uint64_t kLocalApic = 0xfee00000;
+// IA32_APIC_BASE of the boot processor: enabled, and the one that it is.
+inline constexpr std::uint64_t kBootApicBase = kLocalApic | 1 << 11 | 1 << 8;
 // Three pages for KVM_SET_TSS_ADDR; the page before them for KVM_SET_IDENTITY_MAP_ADDR.
 inline constexpr std::uint64_t kKvmTss = 0xfffbd000;
 inline constexpr std::uint64_t kKvmIdentityMap = kKvmTss - 0x1000;

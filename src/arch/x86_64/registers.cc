@@ -40,12 +40,6 @@ constexpr std::uint64_t kPageLarge = 1 << 7;
 constexpr std::uint64_t kEntriesPerTable = 512;
 constexpr std::uint64_t kLargePage = 2 * layout::kMiB;
 
-constexpr int kLint0 = 0x350;
-constexpr int kLint1 = 0x360;
-constexpr std::uint32_t kDeliveryModeMask = 0x700;
-constexpr std::uint32_t kDeliveryNmi = 0x400;
-constexpr std::uint32_t kDeliveryExtInt = 0x700;
-
 kvm_segment make_segment(const SegmentType& type, std::uint16_t selector, std::uint32_t limit) {
   kvm_segment segment{};
   segment.limit = limit;
@@ -95,13 +89,6 @@ std::array<std::uint64_t, kGdtEntries> make_gdt() {
   gdt[kDataSelector / 8] = descriptor_of(make_segment(kData, kDataSelector, kFlatLimit));
   gdt[kTssSelector / 8] = descriptor_of(make_segment(kTss, kTssSelector, kTssLimit));
   return gdt;
-}
-
-void set_lvt_delivery(kvm_lapic_state& lapic, int offset, std::uint32_t mode) {
-  std::uint32_t value = 0;
-  std::memcpy(&value, lapic.regs + offset, sizeof value);
-  value = (value & ~kDeliveryModeMask) | mode;
-  std::memcpy(lapic.regs + offset, &value, sizeof value);
 }
 
 }  // namespace
@@ -158,18 +145,6 @@ Result<void> write_boot_tables(const memory::GuestMemory& memory, std::uint64_t 
     MOTE_CHECK(memory.write(directory, pages));
   }
   return {};
-}
-
-kvm_fpu boot_fpu() {
-  kvm_fpu fpu{};
-  fpu.fcw = 0x37f;
-  fpu.mxcsr = 0x1f80;
-  return fpu;
-}
-
-void set_lapic_pins(kvm_lapic_state& lapic) {
-  set_lvt_delivery(lapic, kLint0, kDeliveryExtInt);
-  set_lvt_delivery(lapic, kLint1, kDeliveryNmi);
 }
 
 }  // namespace mote::arch

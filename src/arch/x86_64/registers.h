@@ -22,10 +22,4 @@ void set_linux64_registers(std::uint64_t entry, std::uint64_t zero_page, kvm_reg
 // An error when `mapped_end` is beyond 4 GiB.
 Result<void> write_boot_tables(const memory::GuestMemory& memory, std::uint64_t mapped_end);
 
-// The FPU as after FNINIT, SSE exceptions masked.
-kvm_fpu boot_fpu();
-
-// Sets the local APIC's two pins: LINT0 takes the PIC's interrupts (ExtINT), LINT1 is the NMI.
-void set_lapic_pins(kvm_lapic_state& lapic);
-
 }  // namespace mote::arch

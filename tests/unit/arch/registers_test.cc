@@ -128,29 +128,5 @@ TEST(BootTables, MapOneToOneAsFarAsAsked) {
             std::string::npos);
 }
 
-TEST(Fpu, IsAsAfterInitialisation) {
-  EXPECT_EQ(boot_fpu().fcw, 0x37f);
-  EXPECT_EQ(boot_fpu().mxcsr, 0x1f80U);
-}
-
-TEST(LocalApic, PinsTakeThePicAndTheNmi) {
-  kvm_lapic_state lapic{};
-  const auto set = [&](int offset, std::uint32_t value) {
-    std::memcpy(lapic.regs + offset, &value, sizeof value);
-  };
-  const auto get = [&](int offset) {
-    std::uint32_t value = 0;
-    std::memcpy(&value, lapic.regs + offset, sizeof value);
-    return value;
-  };
-  set(0x350, 0x10000);
-  set(0x360, 0x10735);
-  set(0x370, 0xdeadbeef);
-  set_lapic_pins(lapic);
-  EXPECT_EQ(get(0x350), 0x10700U);
-  EXPECT_EQ(get(0x360), 0x10435U);
-  EXPECT_EQ(get(0x370), 0xdeadbeefU);
-}
-
 }  // namespace
 }  // namespace mote::arch
