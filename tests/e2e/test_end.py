@@ -1,10 +1,11 @@
 """How a microVM ends, told by the status of mote run and of mote-vmm: from inside, by the guest's crash, by signals."""
 
+import shlex
 import signal
 
 import pytest
 
-from harness import drive, make_image, make_initrd, make_tree, processes, send_after_output, vm_config
+from harness import drive, make_image, make_initrd, make_tree, processes, run_process, send_after_output, vm_config
 
 LOST = 125  # of mote run: the microVM ended, and its command had no status to give
 
@@ -21,12 +22,18 @@ def test_mote_run_says_that_the_vm_ended_before_the_command(mote, how, script):
     assert outcome.errors.strip(), "nothing says why"
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_to_mote_run_reaches_the_command(mote, number):
-    script = "trap 'echo caught; exit 5' TERM INT; echo ready; while :; do sleep 0.1; done"
-    outcome, _ = send_after_output(mote.command("/bin/sh", "-c", script), b"ready", number)
-    assert b"caught" in outcome.stdout, outcome
-    assert outcome.status == 5, outcome
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_ends_mote_run_and_its_vm(mote, number):
+    outcome, seconds = send_after_output(mote.command("/bin/sh", "-c", "echo ready; sleep 1000"), b"ready", number)
+    assert outcome.status == -number, outcome  # that no monitor is left, the fixture checks
+    assert seconds < 10, outcome
+
+
+def test_a_reader_that_goes_away_ends_mote_run(mote):
+    command = " ".join(shlex.quote(str(part)) for part in mote.command("yes"))
+    outcome = run_process(["bash", "-c", f'{command} | head -n 2; exit "${{PIPESTATUS[0]}}"'])
+    assert outcome.text == "y\ny\n", outcome
+    assert outcome.status == 128 + signal.SIGPIPE, outcome
 
 
 ENDS = {
