@@ -13,8 +13,6 @@ namespace mote::engine {
 namespace {
 
 constexpr std::array kSignals{SIGTERM, SIGINT, SIGHUP};
-constexpr int kAskSignal = SIGUSR1;  // to mote-vmm: press Ctrl-Alt-Del
-constexpr std::chrono::seconds kGrace{10};
 constexpr std::size_t kConsoleLines = 30;
 constexpr std::string_view kInitPrefix = "mote-init: ";
 constexpr std::string_view kMonitorPrefix = "mote-vmm: ";
@@ -112,7 +110,6 @@ Result<Outcome> Session::run(const Monitor& monitor, bool show_console) {
 
 Result<void> Session::watch_all() {
   MOTE_CHECK(watch_signals());
-  MOTE_TRY(grace_, loop_.timer([this] { monitor_.send(SIGTERM); }));
   const auto add = [this](int fd, EventLoop::Handler handler) -> Result<void> {
     MOTE_TRY(auto watch, loop_.watch(fd, EPOLLIN, std::move(handler)));
     watches_.push_back(std::move(watch));
@@ -138,12 +135,8 @@ Result<void> Session::watch_signals() {
 }
 
 void Session::take_signal(int signal) {
-  const bool again = ending_.asked_by_signal.has_value();
-  if (!again) ending_.asked_by_signal = signal;
-  // The guest is asked first, and its command may end by itself with a status of its own. A guest
-  // that does not, or a person who asks twice, ends it at once; so does the end of the terminal.
-  if (again || signal == SIGHUP || !grace_.set(kGrace)) return monitor_.send(SIGTERM);
-  monitor_.send(kAskSignal);
+  ending_.asked_by_signal = signal;
+  monitor_.send(SIGTERM);
 }
 
 void Session::take_console() {

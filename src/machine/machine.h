@@ -61,8 +61,6 @@ class Machine {
   void pause() REQUIRES(kMachineThread);
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
-  // Presses Ctrl-Alt-Del on the guest's keyboard: a request to shut down. From any thread.
-  Result<void> press_ctrl_alt_del() { return board_->press_ctrl_alt_del(); }
   // Ends the VM from outside; on_end() follows. From the machine thread or a
   // vCPU's.
   void end(devices::End end) EXCLUDES(end_mutex_);

@@ -217,7 +217,6 @@ std::string help() {
     text += fmt::format("  {:<22}{}\n", left, flag.help);
   }
   text += "\nFlags of Firecracker that are not built yet, and so refused:\n" + unbuilt;
-  text += "\nSIGUSR1 presses Ctrl-Alt-Del in the guest.\n";
   text +=
       "\nExit status: the guest's own (0 for a reset or power-off); 1 failed; 152 a --level that "
       "is\n"

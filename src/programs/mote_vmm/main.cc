@@ -94,7 +94,7 @@ int main(int argc, char** argv) {
   // One arena for all threads: a monitor allocates little, and each arena more is memory of its
   // own.
   ::mallopt(M_ARENA_MAX, 1);
-  mote::vmm::HeededSignals::block();
+  mote::vmm::EndingSignals::block();
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   return mote::vmm::run(words.subspan(argc > 0 ? 1 : 0), start);
 }

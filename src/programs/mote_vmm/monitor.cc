@@ -51,12 +51,6 @@ void tell(const End& end, int end_fd) {
   static_cast<void>(write_all(end_fd, std::as_bytes(std::span(report))));
 }
 
-void ask_to_end(machine::Machine& machine) {
-  if (const auto pressed = machine.press_ctrl_alt_del(); !pressed) {
-    log::warning("{}", pressed.error().text());
-  }
-}
-
 }  // namespace
 
 std::string end_report(const End& end) {
@@ -76,9 +70,8 @@ Result<End> run_monitor(MonitorSettings settings) {
                                                          ended = end;
                                                          loop->stop();
                                                        }}));
-  MOTE_TRY(const HeededSignals signals,
-           HeededSignals::watch(*loop, [&machine = *machine](int signal) {
-             if (signal == kAskSignal) return ask_to_end(machine);
+  MOTE_TRY(const EndingSignals signals,
+           EndingSignals::watch(*loop, [&machine = *machine](int signal) {
              machine.end({.reason = EndReason::kSignal,
                           .status = static_cast<std::uint8_t>(signal),
                           .message = fmt::format("by SIG{}", ::sigabbrev_np(signal))});

@@ -1,8 +1,6 @@
-// The signals that a monitor heeds, taken by its event loop: those that end it, so that it cleans
-// up first, and the one that asks its guest to end.
+// The signals that end a monitor, taken by the event loop so that it cleans up first.
 #pragma once
 
-#include <csignal>
 #include <functional>
 
 #include "base/event_loop.h"
@@ -11,20 +9,17 @@
 
 namespace mote::vmm {
 
-// Ctrl-Alt-Del in the guest.
-inline constexpr int kAskSignal = SIGUSR1;
-
-class HeededSignals {
+class EndingSignals {
  public:
-  // Blocks SIGTERM, SIGINT, SIGHUP and kAskSignal in this thread and all that it starts later, and
-  // ignores SIGPIPE, whose cause a write reports as well. Call before any other thread exists.
+  // Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts later, and ignores
+  // SIGPIPE, whose cause a write reports as well. Call before any other thread exists.
   static void block();
 
   // Calls `handler` with the number of each such signal, on the loop's thread.
-  static Result<HeededSignals> watch(EventLoop& loop, std::function<void(int)> handler);
+  static Result<EndingSignals> watch(EventLoop& loop, std::function<void(int)> handler);
 
  private:
-  HeededSignals() = default;
+  EndingSignals() = default;
   UniqueFd fd_;
   EventLoop::Watch watch_;
 };
