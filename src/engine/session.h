@@ -53,7 +53,6 @@ class Session {
   const Monitor& monitor_;
   const bool show_console_;
   UniqueFd signals_;
-  EventLoop::Timer grace_;
   std::vector<EventLoop::Watch> watches_;
   TailBuffer console_{std::size_t{64} << 10};
   TailBuffer messages_{std::size_t{16} << 10};
