@@ -81,6 +81,7 @@ Result<Monitor> Monitor::start(const MonitorPlan& plan) {
                                  "--console-fd",  fmt::format("{}", console.writer.get()),
                                  "--end-fd",      fmt::format("{}", end.writer.get())};
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 

@@ -10,9 +10,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string value_or(const Environment& environment, const char* name, std::string otherwise) {
+std::string value_or(const Environment& environment, const char* name,
+                     const std::string& otherwise) {
   const auto value = environment(name);
-  return value && !value->empty() ? *value : std::move(otherwise);
+  return value && !value->empty() ? *value : otherwise;
 }
 
 }  // namespace
@@ -26,7 +27,7 @@ Result<std::string> sibling_program(const std::string& name) {
   std::error_code error;
   const fs::path self = fs::read_symlink("/proc/self/exe", error);
   if (error) return fail(ErrorKind::kIo, "find the programs beside this one: {}", error.message());
-  const std::string path = self.parent_path() / name;
+  std::string path = self.parent_path() / name;
   if (::access(path.c_str(), R_OK | X_OK) == 0) return path;
   return fail_errno(errno, "'{}', which mote needs beside itself (scripts/build release {})", path,
                     name);
@@ -42,7 +43,7 @@ Result<std::string> default_kernel(const Environment& environment) {
   if (std::string named = value_or(environment, "MOTE_KERNEL", ""); !named.empty()) return named;
   const fs::path cache = cache_directory(environment);
   std::error_code error;
-  if (const fs::path chosen = cache / "default-kernel"; fs::exists(chosen, error)) return chosen;
+  if (fs::path chosen = cache / "default-kernel"; fs::exists(chosen, error)) return chosen;
   fs::path newest;
   fs::file_time_type newest_time;
   for (auto entry = fs::directory_iterator(cache, error);

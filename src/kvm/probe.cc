@@ -13,10 +13,10 @@
 #include "kvm/probe_guest.h"
 
 extern "C" {
-extern const std::byte mote_probe_guest[];
-extern const std::byte mote_probe_guest_speed[];
-extern const std::byte mote_probe_guest_trap[];
-extern const std::byte mote_probe_guest_end[];
+extern const std::byte kProbeGuest[];
+extern const std::byte kProbeGuestSpeed[];
+extern const std::byte kProbeGuestTrap[];
+extern const std::byte kProbeGuestEnd[];
 }
 
 namespace mote::kvm {
@@ -58,7 +58,7 @@ class Alarm {
 };
 
 std::uint64_t address_of(const std::byte* symbol) {
-  return PROBE_CODE + static_cast<std::uint64_t>(symbol - mote_probe_guest);
+  return PROBE_CODE + static_cast<std::uint64_t>(symbol - kProbeGuest);
 }
 
 Result<void> write_guest(const memory::GuestMemory& memory) {
@@ -70,11 +70,11 @@ Result<void> write_guest(const memory::GuestMemory& memory) {
   MOTE_CHECK(memory.write(PROBE_GDT + kCodeSelector, kCode));
   MOTE_CHECK(memory.write(PROBE_GDT + kDataSelector, kData));
   // An interrupt gate: selector, type and the low 32 bits of the handler's address; the rest is 0.
-  const std::uint64_t handler = address_of(mote_probe_guest_trap);
+  const std::uint64_t handler = address_of(kProbeGuestTrap);
   const std::uint64_t gate = (handler & 0xffff) | std::uint64_t{kCodeSelector} << 16 |
                              std::uint64_t{kInterruptGate} << 40 | (handler & 0xffff0000) << 32;
   MOTE_CHECK(memory.write(PROBE_IDT + 3 * 16, gate));
-  return memory.write(PROBE_CODE, std::span(mote_probe_guest, mote_probe_guest_end));
+  return memory.write(PROBE_CODE, std::span(kProbeGuest, kProbeGuestEnd));
 }
 
 Result<void> set_registers(const Vcpu& vcpu, bool xsave, const kvm_regs& regs) {
@@ -156,7 +156,7 @@ Result<std::uint32_t> measure_speed(Vcpu& vcpu) {
   std::uint64_t best = 0;
   for (std::uint32_t round = 0; round < kSpeedRounds; ++round) {
     kvm_regs regs{};
-    regs.rip = address_of(mote_probe_guest_speed);
+    regs.rip = address_of(kProbeGuestSpeed);
     regs.rflags = X86_EFLAGS_FIXED;
     regs.rcx = kSpeedLoops;
     MOTE_CHECK(vcpu.set_regs(regs));

@@ -4,8 +4,8 @@
 
     .section .rodata
     .code64
-    .globl mote_probe_guest, mote_probe_guest_speed, mote_probe_guest_trap, mote_probe_guest_end
-mote_probe_guest:                      /* %edi: whether the processor has XSAVE */
+    .globl kProbeGuest, kProbeGuestSpeed, kProbeGuestTrap, kProbeGuestEnd
+kProbeGuest:                      /* %edi: whether the processor has XSAVE */
     movl $PROBE_STAGE_CMPXCHG16B, PROBE_STAGE
     xor %eax, %eax
     xor %edx, %edx
@@ -27,14 +27,14 @@ mote_probe_guest:                      /* %edi: whether the processor has XSAVE 
 1:  movl $PROBE_STAGE_DONE, PROBE_STAGE
 2:  hlt
 
-mote_probe_guest_trap:
+kProbeGuestTrap:
     incl PROBE_TRAPS
     iretq
 
-mote_probe_guest_speed:                /* two instructions for each of %ecx */
+kProbeGuestSpeed:                /* two instructions for each of %ecx */
     dec %ecx
-    jnz mote_probe_guest_speed
+    jnz kProbeGuestSpeed
     hlt
-mote_probe_guest_end:
+kProbeGuestEnd:
 
     .section .note.GNU-stack, "", @progbits
