@@ -19,32 +19,33 @@ constexpr std::size_t kBrandBytes = 16;
 // KVM's local APIC counts nanoseconds.
 constexpr std::uint32_t kApicBusKhz = 1'000'000;
 
-// The name as KVM passes it on from the host; each CPUID instruction of ours would be an exit where
-// this host is a guest.
-std::string brand_of_host(const CpuidTable& table) {
+std::string brand_of_host(const HostCpuid& host) {
+  if (host(0x80000000, 0).eax < kBrandLeaf + kBrandLeaves - 1) return {};
   std::array<char, kBrandBytes * kBrandLeaves> letters{};
   for (std::uint32_t part = 0; part < kBrandLeaves; ++part) {
-    const CpuidEntry* entry = table.find(kBrandLeaf + part);
-    if (entry == nullptr) return {};
-    const std::array<std::uint32_t, 4> words = {entry->eax, entry->ebx, entry->ecx, entry->edx};
+    const CpuidEntry entry = host(kBrandLeaf + part, 0);
+    const std::array<std::uint32_t, 4> words = {entry.eax, entry.ebx, entry.ecx, entry.edx};
     std::memcpy(letters.data() + part * kBrandBytes, words.data(), kBrandBytes);
   }
   const std::string_view view(letters.data(), letters.size());
   return std::string(view.substr(0, view.find('\0')));
 }
 
-// The name as Firecracker gives it: of the family, not the model, with the host's frequency.
-std::string guest_brand(CpuVendor vendor, const std::string& host) {
+// The name as Firecracker gives it: of the family, not the model, with the host's frequency. KVM
+// gives none, so the host's must be asked where it matters; each CPUID instruction of ours is an
+// exit where this host is a guest.
+std::string guest_brand(CpuVendor vendor, const HostCpuid& host) {
   if (vendor == CpuVendor::kAmd) return "AMD EPYC";
-  if (vendor != CpuVendor::kIntel) return host;
-  const std::size_t frequency = host.find(" @ ");
+  const std::string name = brand_of_host(host);
+  if (vendor != CpuVendor::kIntel) return name;
+  const std::size_t frequency = name.find(" @ ");
   return "Intel(R) Xeon(R) Processor" +
-         (frequency == std::string::npos ? std::string() : host.substr(frequency));
+         (frequency == std::string::npos ? std::string() : name.substr(frequency));
 }
 
-void set_brand(CpuidTable& table) {
+void set_brand(CpuidTable& table, const HostCpuid& host) {
   if (table.max_extended() < kBrandLeaf + kBrandLeaves - 1) return;
-  std::string brand = guest_brand(table.vendor(), brand_of_host(table));
+  std::string brand = guest_brand(table.vendor(), host);
   brand.resize(kBrandBytes * kBrandLeaves);
   brand.back() = '\0';
   for (std::uint32_t part = 0; part < kBrandLeaves; ++part) {
@@ -98,7 +99,7 @@ void set_frequency(CpuidTable& table, std::uint32_t tsc_khz) {
 }  // namespace
 
 void set_identity(CpuidTable& table, const CpuidInputs& inputs) {
-  set_brand(table);
+  set_brand(table, inputs.host);
   set_hypervisor(table, inputs);
   set_frequency(table, inputs.tsc_khz);
 }

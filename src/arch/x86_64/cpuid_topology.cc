@@ -86,6 +86,19 @@ void take_caches_of_host(CpuidTable& table, std::uint32_t leaf, const HostCpuid&
   }
 }
 
+// AMD's older leaf of the first caches, which some versions of KVM leave empty.
+void set_first_caches(CpuidTable& table, const HostCpuid& host) {
+  constexpr std::uint32_t kLeaf = 0x80000005;
+  if (table.max_extended() < kLeaf) return;
+  CpuidEntry& entry = table.ensure(kLeaf);
+  if ((entry.ecx | entry.edx) != 0) return;
+  const CpuidEntry caches = host(kLeaf, 0);
+  entry.eax = caches.eax;
+  entry.ebx = caches.ebx;
+  entry.ecx = caches.ecx;
+  entry.edx = caches.edx;
+}
+
 }  // namespace
 
 void set_topology(CpuidTable& table, const CpuTopology& topology) {
@@ -98,6 +111,7 @@ void set_topology(CpuidTable& table, const CpuTopology& topology) {
 void set_caches(CpuidTable& table, const CpuTopology& topology, const HostCpuid& host) {
   const bool amd = table.vendor() == CpuVendor::kAmd;
   const std::uint32_t leaf = amd ? 0x8000001d : 0x4;
+  if (amd) set_first_caches(table, host);
   if (amd ? table.max_extended() < leaf || !has_topology_extensions(table)
           : table.max_basic() < leaf) {
     return;

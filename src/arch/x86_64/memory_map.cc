@@ -25,7 +25,7 @@ constexpr std::array<BootStructure, 8> kBootStructures = {{
     {{.start = layout::kZeroPage, .size = 0x1000}, "the zero page"},
     {{.start = 0x8000, .size = 0x1000}, "the boot stack"},
     {{.start = layout::kPml4,
-      .size = layout::kPageDirectory + layout::kMaxPageDirectories * 0x1000 - layout::kPml4},
+      .size = layout::kPageDirectory + layout::kMaxPageDirectories * 0x1000ULL - layout::kPml4},
      "the boot page tables"},
     {{.start = layout::kCmdline, .size = 0x1000}, "the command line"},
     {{.start = layout::kEbda, .size = layout::kRsdp - layout::kEbda}, "the MP table"},

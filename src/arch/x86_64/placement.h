@@ -11,7 +11,7 @@
 
 namespace mote::arch {
 
-inline constexpr bool overlap(const memory::Range& left, const memory::Range& right) {
+constexpr bool overlap(const memory::Range& left, const memory::Range& right) {
   return left.start < right.end() && right.start < left.end();
 }
 

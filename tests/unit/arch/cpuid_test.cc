@@ -29,6 +29,7 @@ std::uint32_t word(std::string_view text) {
   return value;
 }
 
+// The name is the host's own only: KVM leaves it empty.
 void put_brand(Leaves& leaves, std::string text) {
   text.resize(48);
   const std::string_view view = text;
@@ -62,6 +63,7 @@ Leaves common(std::string_view maker) {
 Leaves amd() {
   Leaves leaves = common("AuthenticAMD");
   put_brand(leaves, "AMD EPYC 9R14 96-Core Processor");
+  leaves[{0x80000005, 0}] = {1, 2, 0x20080140, 0x20080141};
   leaves[{0x8000000a, 0}] = {1, 0x8000, 0, kAll};
   leaves[{0x8000001d, 0}] = {0, 0, 0, 0};  // as KVM gives it
   leaves[{0x8000001e, 0}] = {77, 0x0133, 0x0202, 0};
@@ -101,9 +103,12 @@ HostCpuid host_of(Leaves leaves) {
   };
 }
 
+// What KVM tells of such a host.
 std::vector<CpuidEntry> list_of(const Leaves& leaves) {
   std::vector<CpuidEntry> entries;
-  for (const auto& [key, registers] : leaves) {
+  for (const auto& [key, host] : leaves) {
+    const bool empty = key.first >= 0x80000002 && key.first <= 0x80000005;
+    const Registers registers = empty ? Registers{} : host;
     CpuidEntry entry{};
     entry.function = key.first;
     entry.index = key.second;
@@ -291,6 +296,8 @@ TEST(Cpuid, AmdsCachesAreTheHostsSharedByTheGuest) {
   const Guest guest(amd(), {.cpus = 6, .smt = true});
   EXPECT_EQ(guest.leaf(0x8000001d, 0).eax & 0x3fff, 0x4121U & 0x3fff);
   EXPECT_EQ(guest.leaf(0x8000001d, 2).ecx, 2047U) << "size";
+  EXPECT_EQ(guest.leaf(0x80000005).ecx, 0x20080140U);
+  EXPECT_EQ(guest.leaf(0x80000005).edx, 0x20080141U);
   EXPECT_EQ(sharing(guest.leaf(0x8000001d, 0)), 2U);
   EXPECT_EQ(sharing(guest.leaf(0x8000001d, 2)), 2U);
   EXPECT_EQ(sharing(guest.leaf(0x8000001d, 3)), 8U) << "ids, of which 6 are there";
