@@ -1,6 +1,8 @@
 // How a Machine is put together: the steps, and what holds after each.
 #include <fcntl.h>
 
+#include <utility>
+
 #include "arch/x86_64/boot.h"
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
@@ -271,7 +273,7 @@ Result<void> Machine::start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_pt
                                 .rendezvous = rendezvous_,
                                 .end = [this](devices::End what) { end(std::move(what)); },
                                 .stopped = [this] { post_finish(); }},
-                               std::move(first)));
+                               std::exchange(first, nullptr)));
     vcpus_.push_back(std::move(thread));
   }
   return {};
