@@ -33,7 +33,7 @@ Board::Board(const kvm::Vm& vm)
       vmgenid_line_(vm, kVmGenIdGsi) {}
 
 Result<std::unique_ptr<Board>> Board::create(const BoardSite& site, const BoardOptions& options,
-                                             devices::EndSink end, const BoardState* state) {
+                                             const devices::EndSink& end, const BoardState* state) {
   std::unique_ptr<Board> board(new Board(site.vm));
   MOTE_CHECK(board->make_serial_ports(site, options, end, state));
   MOTE_CHECK(board->make_chips(site, end, state));

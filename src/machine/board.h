@@ -51,7 +51,8 @@ class Board {
  public:
   // The chips as after power-on, or as `state` says. `end` gets what a chip says of the VM's end.
   static Result<std::unique_ptr<Board>> create(const BoardSite& site, const BoardOptions& options,
-                                               devices::EndSink end, const BoardState* state);
+                                               const devices::EndSink& end,
+                                               const BoardState* state);
   Board(const Board&) = delete;
   Board& operator=(const Board&) = delete;
 
