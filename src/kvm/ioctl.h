@@ -31,6 +31,10 @@ inline constexpr unsigned long kGetCpuid2 = with_size(KVM_GET_CPUID2, 8);
 inline constexpr unsigned long kGetMsrs = with_size(KVM_GET_MSRS, 8);
 inline constexpr unsigned long kSetMsrs = with_size(KVM_SET_MSRS, 8);
 inline constexpr unsigned long kGetMsrIndexList = with_size(KVM_GET_MSR_INDEX_LIST, 4);
+inline constexpr unsigned long kXsaveSize = 4096;  // of kvm_xsave without its open array
+inline constexpr unsigned long kGetXsave = with_size(KVM_GET_XSAVE, kXsaveSize);
+inline constexpr unsigned long kGetXsave2 = with_size(KVM_GET_XSAVE2, kXsaveSize);
+inline constexpr unsigned long kSetXsave = with_size(KVM_SET_XSAVE, kXsaveSize);
 
 }  // namespace mote::kvm
 

@@ -114,21 +114,21 @@ Result<void> Vcpu::set_msrs(std::span<const kvm_msr_entry> entries) const {
 }
 
 Result<std::vector<std::byte>> Vcpu::xsave(std::size_t size) const {
-  std::vector<std::byte> state(std::max(size, sizeof(kvm_xsave)));
-  if (size > sizeof(kvm_xsave)) {
-    MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_XSAVE2, state.data()));
+  std::vector<std::byte> state(std::max<std::size_t>(size, kXsaveSize));
+  if (size > kXsaveSize) {
+    MOTE_CHECK(checked_ioctl(fd_.get(), kGetXsave2, "KVM_GET_XSAVE2", state.data()));
   } else {
-    MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_XSAVE, state.data()));
+    MOTE_CHECK(checked_ioctl(fd_.get(), kGetXsave, "KVM_GET_XSAVE", state.data()));
   }
   return state;
 }
 
 Result<void> Vcpu::set_xsave(std::span<const std::byte> state) const {
-  if (state.size() < sizeof(kvm_xsave)) {
+  if (state.size() < kXsaveSize) {
     return fail(ErrorKind::kInvalid, "an XSAVE area has {} bytes, fewer than {}", state.size(),
-                sizeof(kvm_xsave));
+                kXsaveSize);
   }
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_XSAVE, state.data()));
+  MOTE_CHECK(checked_ioctl(fd_.get(), kSetXsave, "KVM_SET_XSAVE", state.data()));
   return {};
 }
 

@@ -3,6 +3,7 @@
 // real KVM.
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -49,8 +50,10 @@ class RestoreTest : public testing::Test {
     return config;
   }
   MachineOptions options() {
-    return {.board = {.com1 = {.input = input_.read.get(), .output = output_.write.get()}},
-            .on_end = [this](const devices::End& end) { end_ = end; }};
+    MachineOptions options;
+    options.board.com1 = {.input = input_.read.get(), .output = output_.write.get()};
+    options.on_end = [this](const devices::End& end) { end_ = end; };
+    return options;
   }
   // Turns the loop until the guest has printed `text`; everything that it printed.
   std::string read_until(const std::string& text) {
