@@ -86,10 +86,11 @@ Result<ConfigFile> parse_config(std::string_view text) {
   MOTE_TRY(ConfigSections sections,
            json::read<ConfigSections>(text, json::Path("the file"), {.bytes = kMaxConfigFile}));
   MOTE_CHECK(refuse_unbuilt(sections));
-  ConfigFile file{.vm = {.boot_source = std::move(sections.boot_source),
-                         .drives = std::move(sections.drives),
-                         .machine = std::move(sections.machine_config).value_or(machine::MachineConfig())},
-                  .logger = std::move(sections.logger)};
+  ConfigFile file{
+      .vm = {.boot_source = std::move(sections.boot_source),
+             .drives = std::move(sections.drives),
+             .machine = std::move(sections.machine_config).value_or(machine::MachineConfig())},
+      .logger = std::move(sections.logger)};
   MOTE_CHECK(machine::check(file.vm));
   if (file.logger) MOTE_CHECK_WITHIN(check(*file.logger), "logger");
   return file;
