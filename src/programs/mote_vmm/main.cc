@@ -39,12 +39,15 @@ void wire_serial_ports(const Arguments& arguments, machine::BoardOptions& board)
   }
 }
 
-// The log goes to standard output as Firecracker's does, unless that is the guest's command's.
-Result<void> set_up_log(const Arguments& arguments, log::Settings& settings) {
+// The log goes to standard output as Firecracker's does, unless that is the guest's command's. 0,
+// or what to exit with.
+int set_up_log(const Arguments& arguments, log::Settings& settings) {
   settings.id = arguments.id;
   if (arguments.stdio_uart) log::set_sink(UniqueFd(::fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)));
-  MOTE_TRY(const auto config, logger_config(arguments));
-  return api::firecracker::apply(config, settings);
+  const auto config = logger_config(arguments);
+  if (!config) return refuse(kExitBadConfiguration, config.error());
+  const auto done = api::firecracker::apply(*config, settings);
+  return done ? kExitOk : refuse(kExitError, done.error());
 }
 
 int run(std::span<const char* const> words, devices::BootTimer::Start start) {
@@ -55,10 +58,7 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
     return kExitOk;
   }
   log::Settings log_settings;
-  if (auto done = set_up_log(*arguments, log_settings); !done) {
-    return refuse(done.error().kind() == ErrorKind::kInvalid ? kExitBadConfiguration : kExitError,
-                  done.error());
-  }
+  if (const int status = set_up_log(*arguments, log_settings); status != kExitOk) return status;
   for (const auto& [flag, fd] : {std::pair{"--console-fd", arguments->console_fd},
                                  std::pair{"--end-fd", arguments->end_fd}}) {
     if (auto open = take_descriptor(flag, fd); !open)
