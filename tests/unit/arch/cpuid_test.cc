@@ -34,7 +34,7 @@ void put_brand(Leaves& leaves, std::string text) {
   text.resize(48);
   const std::string_view view = text;
   for (std::uint32_t part = 0; part < 3; ++part) {
-    const std::string_view piece = view.substr(part * 16, 16);
+    const std::string_view piece = view.substr(part * 16UZ, 16);
     leaves[{0x80000002 + part, 0}] = {word(piece.substr(0)), word(piece.substr(4)),
                                       word(piece.substr(8)), word(piece.substr(12))};
   }
@@ -162,7 +162,7 @@ class Guest {
         text.append(reinterpret_cast<const char*>(&value), 4);
       }
     }
-    return text.c_str();  // up to the first NUL
+    return text.substr(0, text.find('\0'));
   }
   const std::vector<CpuidEntry>& entries() const { return entries_; }
 

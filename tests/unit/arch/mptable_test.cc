@@ -60,7 +60,7 @@ TEST(MpTable, FirstProcessorBootsAndIdsAreDistinct) {
   const auto bytes = make_mp_table(layout::kMpTable, 3);
   ASSERT_TRUE(bytes);
   const Bytes table(bytes->begin() + 16, bytes->end());
-  for (unsigned id = 0; id < 3; ++id) {
+  for (std::size_t id = 0; id < 3; ++id) {
     EXPECT_EQ(table[44 + 20 * id + 1], id);
     EXPECT_EQ(table[44 + 20 * id + 3], id == 0 ? 3 : 1) << "enabled, and the first boots";
   }
@@ -69,7 +69,7 @@ TEST(MpTable, FirstProcessorBootsAndIdsAreDistinct) {
   EXPECT_EQ(table[io_apic + 1], 3) << "the id after the processors'";
   EXPECT_EQ(get<std::uint32_t>(table, io_apic + 4), layout::kIoApic);
   for (unsigned line = 0; line < 24; ++line) {
-    const std::size_t entry = io_apic + 8 + 8 * line;
+    const std::size_t entry = io_apic + 8 + 8UZ * line;
     EXPECT_EQ(table[entry + 5], line);
     EXPECT_EQ(table[entry + 6], 3) << "to that I/O APIC";
     EXPECT_EQ(table[entry + 7], line);
