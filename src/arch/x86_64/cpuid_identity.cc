@@ -36,7 +36,7 @@ std::string brand_of_host(const HostCpuid& host) {
 // exit where this host is a guest.
 std::string guest_brand(CpuVendor vendor, const HostCpuid& host) {
   if (vendor == CpuVendor::kAmd) return "AMD EPYC";
-  const std::string name = brand_of_host(host);
+  std::string name = brand_of_host(host);
   if (vendor != CpuVendor::kIntel) return name;
   const std::size_t frequency = name.find(" @ ");
   return "Intel(R) Xeon(R) Processor" +
