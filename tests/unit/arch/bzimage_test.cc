@@ -80,8 +80,9 @@ TEST(BzImage, SetupSectorsOfZeroMeanFour) {
   setup_header header = good_header();
   header.setup_sects = 0;
   Bytes file = make_bzimage(header);
-  file.resize(5 * 512);
-  file.resize(5 * 512 + kKernelSize, 0x77);
+  constexpr std::size_t kSetup = 5UZ * 512;
+  file.resize(kSetup);
+  file.resize(kSetup + kKernelSize, 0x77);
   const auto memory = make_memory(32 * kTestMiB);
   ASSERT_TRUE(load(memory, file));
   EXPECT_EQ(read_guest(memory, 0x1000000, kKernelSize), Bytes(kKernelSize, 0x77));
