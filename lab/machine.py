@@ -18,7 +18,7 @@ import images
 # would be told of and could not use.
 CPU = ("EPYC,+svm,+npt,-rdseed,-sha-ni,-fxsr-opt,-misalignsse,-3dnowprefetch,-osvw,-topoext,-nrip-save,-xsavec")
 KERNEL_ARGUMENTS = "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off tsc=reliable"
-WAKE_SECONDS = 30  # a woken machine answers in half a second; after this it is taken for dead
+WAKE_SECONDS = 60  # a woken machine answers in a second or two; after this it is taken for dead
 SAVED_MACHINES = 3  # states kept, one for each combination of memory, processors and lab version
 
 
@@ -104,7 +104,7 @@ class Machine:
                 with contextlib.suppress(OSError, MachineError):  # a full disk, say: the next start is slow again
                     save(ours, state)
             if not self.order(deadline):
-                raise MachineError("the machine stopped before the command started")
+                raise MachineError(f"the machine stopped before the command started: {self.errors()}")
 
     def spawn(self, arguments, descriptors):
         with open(self.scratch / "qemu", "w") as errors:
@@ -128,8 +128,11 @@ class Machine:
         return True
 
     def errors(self):
+        """How QEMU ended and what it said."""
+        status = self.qemu.wait()
         lines = (self.scratch / "qemu").read_text(errors="replace").splitlines()
-        return "; ".join(line for line in lines if "TCG doesn't support" not in line) or "QEMU says nothing"
+        told = [line for line in lines if "TCG doesn't support" not in line]
+        return "; ".join([f"QEMU ended with status {status}", *told])
 
     def kill(self):
         if self.qemu:
