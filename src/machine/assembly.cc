@@ -246,6 +246,7 @@ Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs
                                  const std::vector<DriveState>* states) {
   const AttachmentSite site{
       .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
+  const virtio::DeviceServices services{.loop = loop_, .memory = memory_};
   for (const virtio::BlockConfig* config : in_guest_order(configs)) {
     const std::size_t index = drives_.size();
     const DriveState* state = states == nullptr ? nullptr : &(*states)[index];
@@ -253,8 +254,9 @@ Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs
       return fail(ErrorKind::kInvalid, "drive {} of the state is '{}', of the configuration '{}'",
                   index, state->drive_id, config->drive_id);
     }
-    MOTE_TRY(auto device, state == nullptr ? virtio::Block::create(*config)
-                                           : virtio::Block::restore(*config, state->device));
+    MOTE_TRY(auto device, state == nullptr
+                              ? virtio::Block::create(*config, services)
+                              : virtio::Block::restore(*config, services, state->device));
     MOTE_TRY(Attachment attachment,
              Attachment::create(site, place_of(index), fmt::format("drive '{}'", config->drive_id),
                                 *device, state == nullptr ? nullptr : &state->transport));

@@ -5,11 +5,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <vector>
 
+#include "base/event_loop.h"
 #include "base/result.h"
+#include "memory/guest_memory.h"
 #include "virtio/queue/queue.h"
 
 namespace mote::virtio {
@@ -20,6 +23,12 @@ struct DeviceTraits {
   std::uint64_t features = 0;              // its own; the ring's are the transport's to offer
   std::vector<std::uint16_t> queue_sizes;  // the largest size of each queue
   std::uint32_t config_size = 0;           // bytes of configuration space
+};
+
+// What a device is given of its machine, beside its configuration. All outlive the device.
+struct DeviceServices {
+  EventLoop& loop;  // of the thread that owns the device
+  const memory::GuestMemory& memory;
 };
 
 //        start (each queue)              stop (each queue)
@@ -55,6 +64,20 @@ class Device {
   virtual void kick(std::uint16_t index) = 0;
   // The driver reset the device; all queues are stopped.
   virtual void reset() {}
+
+  // Whom config_changed() tells: the transport, for as long as it has the device.
+  void set_config_listener(std::function<void()> listener) {
+    config_listener_ = std::move(listener);
+  }
+
+ protected:
+  // For the device: what read_config() answers is another by now, and the driver is to hear of it.
+  void config_changed() const {
+    if (config_listener_) config_listener_();
+  }
+
+ private:
+  std::function<void()> config_listener_;
 };
 
 }  // namespace mote::virtio

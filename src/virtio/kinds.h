@@ -9,8 +9,9 @@
 
 namespace mote::virtio {
 
-// A kind of device. `D` has Config, State, `static Result<unique_ptr<D>> create(const Config&)`,
-// `static Result<unique_ptr<D>> restore(const Config&, const State&)` and `State save() const`.
+// A kind of device. `D` has Config, State, `static Result<unique_ptr<D>> create(const Config&,
+// const DeviceServices&)`, `static Result<unique_ptr<D>> restore(const Config&, const
+// DeviceServices&, const State&)` and `State save() const`.
 template <typename D>
 struct Kind {
   using Device = D;

@@ -45,14 +45,17 @@ Block::Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType ca
       cache_(cache),
       sectors_(disk_->size() / kSectorSize) {}
 
-Result<std::unique_ptr<Block>> Block::create(const BlockConfig& config) {
+Result<std::unique_ptr<Block>> Block::create(const BlockConfig& config,
+                                             const DeviceServices& /*services*/) {
   MOTE_TRY(auto disk, open_disk(config));
   return std::make_unique<Block>(fmt::format("drive '{}'", config.drive_id), std::move(disk),
                                  config.cache_type.value_or(CacheType::Unsafe));
 }
 
-Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config, const BlockState& state) {
-  MOTE_TRY(auto block, create(config));
+Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config,
+                                              const DeviceServices& services,
+                                              const BlockState& state) {
+  MOTE_TRY(auto block, create(config, services));
   if (block->sectors_ < state.sectors || block->disk_->read_only() != state.read_only) {
     return fail(ErrorKind::kInvalid,
                 "drive '{}' was saved with {} sectors{} and now has {}{}: it cannot go on",

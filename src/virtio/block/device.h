@@ -23,10 +23,13 @@ class Block final : public Device {
   static constexpr std::uint16_t kQueueSize = 256;
 
   // Checks `config` and opens its disk. Errors name the drive.
-  static Result<std::unique_ptr<Block>> create(const BlockConfig& config);
+  static Result<std::unique_ptr<Block>> create(const BlockConfig& config,
+                                               const DeviceServices& services);
   // As create(), for a driver that knows the disk as `state` says. An error when the disk has
   // become smaller (kInvalid).
-  static Result<std::unique_ptr<Block>> restore(const BlockConfig& config, const BlockState& state);
+  static Result<std::unique_ptr<Block>> restore(const BlockConfig& config,
+                                                const DeviceServices& services,
+                                                const BlockState& state);
   // A device over any disk; `name` is for the log.
   Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType cache);
 

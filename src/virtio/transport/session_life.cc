@@ -23,6 +23,10 @@ Session::Session(Parts parts, DeviceTraits traits, std::vector<UniqueFd> notify)
     clear_registers();
   }
   copy_config();
+  parts_.device->set_config_listener([this] {
+    thread_.assert_held();
+    config_changed();
+  });
 }
 
 Result<std::unique_ptr<Session>> Session::create(Parts parts) {
@@ -39,6 +43,7 @@ Result<std::unique_ptr<Session>> Session::create(Parts parts) {
 Session::~Session() {
   thread_.assert_held();
   stop_queues();
+  parts_.device->set_config_listener(nullptr);
 }
 
 void Session::copy_config() {

@@ -5,6 +5,7 @@
 
 #include "storage/temp_file.h"
 #include "virtio/block/device.h"
+#include "virtio/test_driver.h"
 
 namespace mote::virtio::test {
 namespace {
@@ -63,7 +64,8 @@ TEST(BlockConfig, RefusesWhatIsNotBuiltByName) {
 }
 
 TEST(BlockConfig, ErrorsOfTheHostNameTheDriveAndThePath) {
-  const auto block = Block::create({.drive_id = "data", .path_on_host = "/nonexistent/x.img"});
+  const auto block = Block::create({.drive_id = "data", .path_on_host = "/nonexistent/x.img"},
+                                   TestServices().get());
   ASSERT_FALSE(block);
   EXPECT_EQ(block.error().kind(), ErrorKind::kNotFound);
   EXPECT_NE(block.error().text().find("drive 'data'"), std::string::npos);
@@ -73,12 +75,13 @@ TEST(BlockConfig, ErrorsOfTheHostNameTheDriveAndThePath) {
 TEST(BlockConfig, ADiskThatShrankCannotBeRestored) {
   const storage::test::TempFile file(std::string(1024, 'x'));
   const BlockConfig config{.drive_id = "data", .path_on_host = file.path()};
-  EXPECT_TRUE(Block::restore(config, {.sectors = 2}));
-  const auto smaller = Block::restore(config, {.sectors = 3});
+  TestServices services;
+  EXPECT_TRUE(Block::restore(config, services.get(), {.sectors = 2}));
+  const auto smaller = Block::restore(config, services.get(), {.sectors = 3});
   ASSERT_FALSE(smaller);
   EXPECT_EQ(smaller.error().kind(), ErrorKind::kInvalid);
-  EXPECT_FALSE(Block::restore(config, {.sectors = 2, .read_only = true}));
-  const auto larger = Block::restore(config, {.sectors = 1});
+  EXPECT_FALSE(Block::restore(config, services.get(), {.sectors = 2, .read_only = true}));
+  const auto larger = Block::restore(config, services.get(), {.sectors = 1});
   ASSERT_TRUE(larger);
   EXPECT_EQ((*larger)->save().sectors, 1U) << "its driver knows it as it was";
 }

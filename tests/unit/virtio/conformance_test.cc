@@ -37,7 +37,7 @@ class DeviceConformance : public ::testing::Test {
  protected:
   static constexpr std::uint16_t kSize = 16;
 
-  DeviceConformance() { build(D::create(rig_.config)); }
+  DeviceConformance() { build(D::create(rig_.config, services_)); }
 
   void build(Result<std::unique_ptr<D>> made) {
     if (!made) throw std::runtime_error(made.error().text());
@@ -73,6 +73,8 @@ class DeviceConformance : public ::testing::Test {
 
   KindRig<D> rig_;
   memory::GuestMemory memory_ = make_memory();
+  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
+  DeviceServices services_{.loop = *loop_, .memory = memory_};
   std::optional<TestRing> ring_{std::in_place, memory_, kSize};
   FakeInterrupt interrupt_;
   std::unique_ptr<D> device_;
@@ -187,7 +189,7 @@ TYPED_TEST(DeviceConformance, GoesOnInARestoredMachine) {
   const auto state = this->device_->save();
   this->mmio_.reset();
 
-  auto device = TypeParam::restore(this->rig_.config, state);
+  auto device = TypeParam::restore(this->rig_.config, this->services_, state);
   ASSERT_TRUE(device);
   this->device_ = std::move(*device);
   auto mmio = Mmio::restore(this->parts(), *transport);

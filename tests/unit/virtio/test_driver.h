@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,15 @@ class FakeHost : public QueueHost {
   int breaks = 0;
   int agains = 0;
   std::string lie;
+};
+
+// What a device is given in a test.
+class TestServices {
+ public:
+  DeviceServices get() { return {.loop = *loop, .memory = memory}; }
+
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  memory::GuestMemory memory = make_memory();
 };
 
 class TestDriver {
