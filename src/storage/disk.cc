@@ -1,7 +1,15 @@
 #include "storage/disk.h"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+
 namespace mote::storage {
 namespace {
+
+// Never touched, so that it is the host's page of zeroes many times over. Aligned for direct I/O.
+constexpr std::size_t kZeroes = std::size_t{64} << 10;
+alignas(4096) std::array<std::byte, kZeroes> zeroes;
 
 // The length of a request that is in order.
 Result<std::uint64_t> check(const Disk& disk, const DiskRequest& request) {
@@ -12,16 +20,28 @@ Result<std::uint64_t> check(const Disk& disk, const DiskRequest& request) {
     }
     length += buffer.iov_len;
   }
+  if (is_range(request.op) ? length != 0 : request.length != 0) {
+    return fail(ErrorKind::kInvalid, "a disk request with {} bytes of buffers and a range of {}",
+                length, request.length);
+  }
   if (request.op == Op::kFlush) {
     if (length != 0) return fail(ErrorKind::kInvalid, "a flush of {} bytes of buffers", length);
     return 0;
   }
-  if (request.op == Op::kWrite && disk.read_only()) {
+  if (is_range(request.op)) {
+    length = request.length;
+    const std::uint64_t most = request.op == Op::kDiscard ? kMostDiscarded : kMostZeroes;
+    if (length > most) {
+      return fail(ErrorKind::kInvalid, "a range of {} bytes, where {} are the most", length, most);
+    }
+  }
+  if (is_change(request.op) && disk.read_only()) {
     return fail(ErrorKind::kPermission, "a write to a disk that is read-only");
   }
-  if (request.offset % kSectorSize != 0 || length % kSectorSize != 0) {
-    return fail(ErrorKind::kInvalid, "{} bytes at {} are not whole sectors of {}", length,
-                request.offset, kSectorSize);
+  const std::uint64_t block = disk.traits().block_size;
+  if (request.offset % block != 0 || length % block != 0) {
+    return fail(ErrorKind::kInvalid, "{} bytes at {} are not whole blocks of {}", length,
+                request.offset, block);
   }
   if (request.offset > disk.size() || length > disk.size() - request.offset) {
     return fail(ErrorKind::kInvalid, "{} bytes at {} pass the end of a disk of {}", length,
@@ -39,6 +59,14 @@ void Disk::submit(DiskRequest request, Done done) {
     return;
   }
   start(std::move(request), *length, std::move(done));
+}
+
+void append_zeroes(std::uint64_t length, std::vector<iovec>& into) {
+  while (length > 0) {
+    const std::size_t here = std::min<std::uint64_t>(length, kZeroes);
+    into.push_back({zeroes.data(), here});
+    length -= here;
+  }
 }
 
 }  // namespace mote::storage

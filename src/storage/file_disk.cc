@@ -32,7 +32,9 @@ Result<void> check_type(const std::string& path, mode_t mode) {
               file_type(mode));
 }
 
-Result<std::uint64_t> size_of(const std::string& path, int fd, const struct stat& status) {
+Result<std::uint64_t> size_of(const std::string& path, int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) < 0) return fail_errno(errno, "look at '{}'", path);
   if (!S_ISBLK(status.st_mode)) return static_cast<std::uint64_t>(status.st_size);
   std::uint64_t bytes = 0;
   if (::ioctl(fd, BLKGETSIZE64, &bytes) < 0) {
@@ -52,18 +54,25 @@ Result<std::unique_ptr<FileDisk>> FileDisk::open(const std::string& path, Access
   MOTE_TRY(UniqueFd fd, open_file(path, flags));
   if (::fstat(fd.get(), &status) < 0) return fail_errno(errno, "look at '{}'", path);
   MOTE_CHECK(check_type(path, status.st_mode));
-  MOTE_TRY(const std::uint64_t bytes, size_of(path, fd.get(), status));
-  const std::uint64_t rest = bytes % kSectorSize;
-  if (rest != 0) {
-    log::warning("disk '{}' has {} bytes, not a multiple of {}: the last {} are out of reach", path,
-                 bytes, kSectorSize, rest);
-  }
-  return std::unique_ptr<FileDisk>(
-      new FileDisk(std::move(fd), bytes - rest, access,
+  std::unique_ptr<FileDisk> disk(
+      new FileDisk(path, std::move(fd), access,
                    fmt::format("{}{}{}", status.st_dev, status.st_rdev, status.st_ino)));
+  MOTE_CHECK(disk->refresh());
+  return disk;
 }
 
-void FileDisk::start(DiskRequest request, std::uint64_t /*length*/, Done done) {
+Result<void> FileDisk::refresh() {
+  MOTE_TRY(const std::uint64_t bytes, size_of(path_, fd_.get()));
+  const std::uint64_t rest = bytes % kSectorSize;
+  if (rest != 0) {
+    log::warning("disk '{}' has {} bytes, not a multiple of {}: the last {} are out of reach",
+                 path_, bytes, kSectorSize, rest);
+  }
+  size_ = bytes - rest;
+  return {};
+}
+
+void FileDisk::start(DiskRequest request, std::uint64_t length, Done done) {
   Result<void> result;
   switch (request.op) {
     case Op::kRead:
@@ -74,6 +83,12 @@ void FileDisk::start(DiskRequest request, std::uint64_t /*length*/, Done done) {
       break;
     case Op::kFlush:
       result = sync_data(fd_.get());
+      break;
+    case Op::kDiscard:
+      result = discard(fd_.get(), request.offset, length);
+      break;
+    case Op::kWriteZeroes:
+      result = write_zeroes(fd_.get(), request.offset, length, request.may_unmap);
       break;
   }
   done(std::move(request), std::move(result));

@@ -19,6 +19,7 @@ class FileDisk final : public Disk {
   static Result<std::unique_ptr<FileDisk>> open(const std::string& path, Access access);
 
   std::uint64_t size() const override { return size_; }
+  Result<void> refresh() override;
   bool read_only() const override { return access_ == Access::kReadOnly; }
   // The numbers of the file's device, of the device that it is, and of its inode, in decimal.
   std::string identity() const override { return identity_; }
@@ -28,11 +29,15 @@ class FileDisk final : public Disk {
   void start(DiskRequest request, std::uint64_t length, Done done) override;
 
  private:
-  FileDisk(UniqueFd fd, std::uint64_t size, Access access, std::string identity)
-      : fd_(std::move(fd)), size_(size), access_(access), identity_(std::move(identity)) {}
+  FileDisk(std::string path, UniqueFd fd, Access access, std::string identity)
+      : path_(std::move(path)),
+        fd_(std::move(fd)),
+        access_(access),
+        identity_(std::move(identity)) {}
 
+  std::string path_;
   UniqueFd fd_;
-  std::uint64_t size_;
+  std::uint64_t size_ = 0;
   Access access_;
   std::string identity_;
 };

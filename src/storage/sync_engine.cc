@@ -1,9 +1,13 @@
 #include "storage/sync_engine.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <climits>
+#include <vector>
+
+#include "storage/disk.h"
 
 namespace mote::storage {
 namespace {
@@ -39,6 +43,18 @@ Result<void> transfer(const char* what, int fd, std::span<iovec> buffers, std::u
   return {};
 }
 
+// fallocate(2), which serves block devices as well as files. 0, or errno.
+int allocate(int fd, int mode, std::uint64_t offset, std::uint64_t length) {
+  int status = 0;
+  do {
+    status = ::fallocate(fd, mode, static_cast<off_t>(offset), static_cast<off_t>(length));
+  } while (status < 0 && errno == EINTR);
+  return status < 0 ? errno : 0;
+}
+
+constexpr int kPunchHole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+constexpr int kZeroRange = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
 }  // namespace
 
 Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {
@@ -47,6 +63,23 @@ Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset)
 
 Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {
   return transfer("write", fd, buffers, offset, ::pwritev);
+}
+
+Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bool may_unmap) {
+  if (length == 0) return {};
+  const int error = allocate(fd, may_unmap ? kPunchHole : kZeroRange, offset, length);
+  if (error == 0) return {};
+  if (error != EOPNOTSUPP) return fail_errno(error, "write zeroes to a disk at offset {}", offset);
+  std::vector<iovec> buffers;
+  append_zeroes(length, buffers);
+  return write_vector(fd, buffers, offset);
+}
+
+Result<void> discard(int fd, std::uint64_t offset, std::uint64_t length) {
+  if (length == 0) return {};
+  const int error = allocate(fd, kPunchHole, offset, length);
+  if (error == 0 || error == EOPNOTSUPP) return {};
+  return fail_errno(error, "discard of a disk at offset {}", offset);
 }
 
 Result<void> sync_data(int fd) {

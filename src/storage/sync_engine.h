@@ -14,6 +14,11 @@ namespace mote::storage {
 // also when the file ends earlier, as it may have been truncated.
 Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
 Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
+// Makes `length` bytes at `offset` read as zeros: by giving their room back to the host where
+// `may_unmap` says so, else by a hint to the filesystem or device, else by writing zeros.
+Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bool may_unmap);
+// Gives the room of `length` bytes at `offset` back to the host, where it can take it.
+Result<void> discard(int fd, std::uint64_t offset, std::uint64_t length);
 // fdatasync(2).
 Result<void> sync_data(int fd);
 

@@ -100,7 +100,9 @@ void Block::kick(std::uint16_t /*index*/) {
   ++metrics_.queue_event_count;
   serving_ = true;
   serve(*queue_, [this](Chain chain) { handle(std::move(chain)); });
+  disk_->commit();
   serving_ = false;
+  queue_->flush();
 }
 
 // Requests. The header is the first 16 readable bytes and the status the last writable one, however
@@ -204,6 +206,9 @@ void Block::count(const Pending& pending, const Result<void>& result) {
       break;
     case Op::kFlush:
       ++metrics_.flush_count;
+      break;
+    case Op::kDiscard:
+    case Op::kWriteZeroes:
       break;
   }
 }

@@ -2,7 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <climits>
-#include <numeric>
+#include <filesystem>
+#include <functional>
 
 #include "storage/disk.h"
 #include "storage/file_disk.h"
@@ -48,15 +49,22 @@ class DiskConformance : public ::testing::Test {
  protected:
   // Submits and waits; expects exactly one completion.
   Result<void> run(Op op, std::uint64_t offset, const std::vector<iovec>& buffers = {}) {
+    return run(DiskRequest{.op = op, .offset = offset, .buffers = buffers});
+  }
+  Result<void> run_range(Op op, std::uint64_t offset, std::uint64_t length,
+                         bool may_unmap = false) {
+    return run(DiskRequest{
+        .op = op, .offset = offset, .length = length, .may_unmap = may_unmap, .buffers = {}});
+  }
+  Result<void> run(DiskRequest asked) {
     std::optional<Result<void>> outcome;
     int completions = 0;
-    disk().submit({.op = op, .offset = offset, .buffers = buffers},
-                  [&](const DiskRequest& request, Result<void> result) {
-                    EXPECT_EQ(request.op, op);
-                    EXPECT_EQ(request.offset, offset);
-                    ++completions;
-                    outcome = std::move(result);
-                  });
+    disk().submit(asked, [&](const DiskRequest& request, Result<void> result) {
+      EXPECT_EQ(request.op, asked.op);
+      EXPECT_EQ(request.offset, asked.offset);
+      ++completions;
+      outcome = std::move(result);
+    });
     disk().drain();
     EXPECT_EQ(completions, 1);
     return outcome.value_or(fail(ErrorKind::kInternal, "not completed"));
@@ -122,6 +130,103 @@ TYPED_TEST(DiskConformance, Flushes) {
   EXPECT_TRUE(this->run(Op::kFlush, 0));
   std::string bytes(512, '\0');
   EXPECT_FALSE(this->run(Op::kFlush, 0, this->split(bytes, {512})));
+}
+
+TYPED_TEST(DiskConformance, WritesZeroesOrRefusesTo) {
+  for (const bool may_unmap : {false, true}) {
+    const std::uint64_t at = may_unmap ? 512 : 4608;
+    const std::uint64_t length = 131072 + 512;
+    const std::string before = this->stored();
+    const auto result = this->run_range(Op::kWriteZeroes, at, length, may_unmap);
+    std::string expected = before;
+    if (TypeParam::kWritable) {
+      ASSERT_TRUE(result) << result.error().text();
+      expected.replace(at, length, length, '\0');
+    } else {
+      ASSERT_FALSE(result);
+      EXPECT_EQ(result.error().kind(), ErrorKind::kPermission);
+    }
+    EXPECT_TRUE(this->stored() == expected);
+  }
+}
+
+TYPED_TEST(DiskConformance, ADiscardTouchesNothingElse) {
+  const std::uint64_t at = 512;
+  const std::uint64_t length = 65536;
+  const auto result = this->run_range(Op::kDiscard, at, length);
+  EXPECT_EQ(result.has_value(), TypeParam::kWritable);
+  std::string bytes(length, '!');
+  ASSERT_TRUE(this->run(Op::kRead, at, this->split(bytes, {length})));
+  const std::string old = this->before_.substr(at, length);
+  for (std::size_t i = 0; i < length; ++i) {
+    ASSERT_TRUE(bytes[i] == old[i] || bytes[i] == '\0') << i;
+  }
+  EXPECT_TRUE(this->stored().substr(0, at) == this->before_.substr(0, at));
+  EXPECT_TRUE(this->stored().substr(at + length) == this->before_.substr(at + length));
+  if (!TypeParam::kWritable) EXPECT_TRUE(this->stored() == this->before_);
+}
+
+TYPED_TEST(DiskConformance, RangesAreCheckedLikeBuffers) {
+  std::string bytes(512, '!');
+  for (const Op op : {Op::kDiscard, Op::kWriteZeroes}) {
+    EXPECT_FALSE(this->run_range(op, 1, 512));
+    EXPECT_FALSE(this->run_range(op, 0, 511));
+    EXPECT_FALSE(this->run_range(op, kSectors * 512, 512));
+    EXPECT_FALSE(this->run_range(op, 512, kSectors * 512));
+    EXPECT_FALSE(this->run_range(op, UINT64_MAX - 511, 1024));
+    EXPECT_FALSE(this->run_range(op, 0, UINT64_MAX - 511));
+    EXPECT_FALSE(this->run(op, 0, this->split(bytes, {512})));
+    EXPECT_EQ(this->run_range(op, 512, 0).has_value(), TypeParam::kWritable);
+  }
+  EXPECT_FALSE(this->run_range(Op::kFlush, 0, 512));
+  EXPECT_FALSE(this->run_range(Op::kRead, 0, 512));
+  EXPECT_FALSE(this->run_range(Op::kWrite, 0, 512));
+  EXPECT_TRUE(this->stored() == this->before_);
+}
+
+TYPED_TEST(DiskConformance, ABatchIsDoneAfterItsCommit) {
+  std::vector<std::string> bytes(300, std::string(512, '\0'));
+  std::size_t done = 0;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    this->disk().submit(
+        {.op = Op::kRead, .offset = i * 512, .buffers = this->split(bytes[i], {512})},
+        [&](const DiskRequest&, Result<void> result) {
+          EXPECT_TRUE(result);
+          ++done;
+        });
+  }
+  this->disk().commit();
+  this->disk().drain();
+  EXPECT_EQ(done, bytes.size());
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    EXPECT_EQ(bytes[i], this->before_.substr(i * 512, 512)) << i;
+  }
+}
+
+TYPED_TEST(DiskConformance, DrainWaitsForWhatACompletionSubmits) {
+  std::string bytes(512, '\0');
+  int done = 0;
+  std::function<void()> next = [&] {
+    this->disk().submit({.op = Op::kRead, .offset = 0, .buffers = this->split(bytes, {512})},
+                        [&](const DiskRequest&, const Result<void>&) {
+                          if (++done < 5) next();
+                        });
+  };
+  next();
+  this->disk().drain();
+  EXPECT_EQ(done, 5);
+}
+
+TYPED_TEST(DiskConformance, KnowsWhenItsFileHasGrown) {
+  EXPECT_TRUE(this->disk().refresh());
+  EXPECT_EQ(this->disk().size(), kSectors * 512);
+  std::filesystem::resize_file(this->rig_.file.path(), (kSectors + 8) * 512);
+  EXPECT_EQ(this->disk().size(), kSectors * 512);
+  EXPECT_TRUE(this->disk().refresh());
+  EXPECT_EQ(this->disk().size(), (kSectors + 8) * 512);
+  std::string bytes(512, '!');
+  ASSERT_TRUE(this->run(Op::kRead, (kSectors + 7) * 512, this->split(bytes, {512})));
+  EXPECT_EQ(bytes, std::string(512, '\0'));
 }
 
 TYPED_TEST(DiskConformance, NothingAtTheEndIsInside) {

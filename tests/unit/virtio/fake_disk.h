@@ -60,6 +60,11 @@ class FakeDisk final : public storage::Disk {
 
  private:
   void act(const storage::DiskRequest& request) {
+    if (request.op == storage::Op::kWriteZeroes) {
+      content.replace(request.offset, request.length, request.length, '\0');
+    } else if (request.op == storage::Op::kDiscard) {
+      content.replace(request.offset, request.length, request.length, 'd');
+    }
     std::uint64_t at = request.offset;
     for (const iovec& buffer : request.buffers) {
       if (request.op == storage::Op::kRead) {
