@@ -2,6 +2,8 @@
 // has what it may say beyond members and types. Reading is strict: an unknown, missing, mistyped or
 // out-of-range field is an error that names its path, what was found and what would be right.
 //
+// A struct's members come after those of its described bases, whose rules hold for them.
+//
 // Types of members: bool, integers, std::string, described enums and structs, json::Value
 // (anything), and std::optional and std::vector of these.
 #pragma once
@@ -103,6 +105,17 @@ constexpr FieldRule rule_of(std::string_view member) {
   return {.member = member};
 }
 
+// The name in JSON of `member` of T.
+template <typename T>
+constexpr std::string_view name_of_member(std::string_view member) {
+  const FieldRule rule = rule_of<T>(member);
+  return rule.name.empty() ? member : rule.name;
+}
+
+// The struct that a member is of: of T itself, or a base of it.
+template <typename Member, typename Owner>
+Owner owner_of(Member Owner::*);
+
 template <typename T, auto kPointer>
 struct MemberOf {
   using Type = std::remove_reference_t<decltype(std::declval<T&>().*kPointer)>;
@@ -115,11 +128,13 @@ struct MemberOf {
 template <typename T, typename D>
 constexpr Field field_of() {
   using Member = MemberOf<T, D::pointer>;
-  constexpr FieldRule kRule = rule_of<T>(D::name);
+  using Owner = decltype(owner_of(D::pointer));
+  constexpr FieldRule kRule = rule_of<Owner>(D::name);
   constexpr bool kSparse = kRule.presence == Presence::kSparse;
-  Field field{.name = kRule.name.empty() ? std::string_view(D::name) : kRule.name,
+  Field field{.name = name_of_member<Owner>(D::name),
               .presence = kRule.presence,
-              .optional = kSparse || kIsOptional<typename Member::Type>,
+              .optional = kSparse || kRule.presence == Presence::kNullable ||
+                          kIsOptional<typename Member::Type>,
               .type = &TypeOf<typename Member::Type>::kType,
               .member = &Member::get,
               .at_default = nullptr};
@@ -127,8 +142,8 @@ constexpr Field field_of() {
   return field;
 }
 
-template <typename T,
-          typename List = boost::describe::describe_members<T, boost::describe::mod_public>>
+template <typename T, typename List = boost::describe::describe_members<
+                          T, boost::describe::mod_public | boost::describe::mod_inherited>>
 struct Fields;
 template <typename T, template <typename...> typename List, typename... D>
 struct Fields<T, List<D...>> {
@@ -257,6 +272,12 @@ struct TypeOf<std::vector<T>> {
 };
 
 }  // namespace detail
+
+// The name in JSON of T's member that Boost.Describe knows as Descriptor.
+template <typename T, typename Descriptor>
+constexpr std::string_view member_name() {
+  return detail::name_of_member<T>(Descriptor::name);
+}
 
 // A T from `value`, which stands at `path`.
 template <typename T>

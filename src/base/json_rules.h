@@ -13,6 +13,7 @@ namespace mote::json {
 enum class Presence {
   kByType,     // a std::optional may be absent or null, anything else is required
   kDefaulted,  // may be absent (though not null) and keeps the struct's own value then
+  kNullable,   // may be absent or null and keeps the struct's own value then
   kSparse,     // may be absent or null, and is not written while it has the struct's own value
 };
 
@@ -29,6 +30,10 @@ constexpr FieldRule named(std::string_view member, std::string_view name) {
 // A field that need not be given.
 constexpr FieldRule defaulted(std::string_view member) {
   return {.member = member, .presence = Presence::kDefaulted};
+}
+// A field that need not be given, or may be null; `name` is its name in JSON, where it differs.
+constexpr FieldRule nullable(std::string_view member, std::string_view name = {}) {
+  return {.member = member, .name = name, .presence = Presence::kNullable};
 }
 // A field that need not be given and that a client who does not know it never meets: those of our
 // own.

@@ -17,24 +17,11 @@ namespace layout = arch::layout;
 
 namespace {
 
-// One line each for VMGenID and for a second generation counter to come; the rest is for devices.
-constexpr std::size_t kMostDrives = kVmGenIdGsi - 1 - layout::kFirstDeviceGsi;
+static_assert(kMaxDevices == layout::kLastDeviceGsi - layout::kFirstDeviceGsi + 1);
 
 MmioPlace place_of(std::size_t index) {
   return {.base = layout::virtio_mmio_window(static_cast<unsigned>(index)),
           .gsi = layout::kFirstDeviceGsi + static_cast<std::uint32_t>(index)};
-}
-
-// The root drive comes first, so that it is /dev/vda.
-std::vector<const virtio::BlockConfig*> in_guest_order(
-    const std::vector<virtio::BlockConfig>& configs) {
-  std::vector<const virtio::BlockConfig*> ordered;
-  for (const bool root : {true, false}) {
-    for (const virtio::BlockConfig& config : configs) {
-      if (config.is_root_device == root) ordered.push_back(&config);
-    }
-  }
-  return ordered;
 }
 
 Result<arch::Cmdline> make_cmdline(const VmConfig& config,
@@ -100,23 +87,24 @@ Result<Hardware> make_hardware(const kvm::Kvm& kvm, const memory::GuestMemory& m
   return Hardware{.vm = std::move(vm), .vcpus = std::move(vcpus)};
 }
 
-arch::PlatformDevices describe_devices(const VmConfig& config, bool com2) {
+arch::PlatformDevices describe_devices(std::size_t count, bool com2) {
   arch::PlatformDevices devices;
-  for (std::size_t i = 0; i < config.drives.size(); ++i) {
+  for (std::size_t i = 0; i < count; ++i) {
     const MmioPlace place = place_of(i);
     devices.mmio.push_back({.base = place.base, .size = virtio::Mmio::kSize, .gsi = place.gsi});
   }
-  devices.vmgenid = arch::VmGenIdDevice{.address = layout::kVmGenId, .gsi = kVmGenIdGsi};
+  devices.vmgenid = arch::VmGenIdDevice{.address = layout::kVmGenId, .gsi = layout::kVmGenIdGsi};
   devices.com2 = com2;
   return devices;
 }
 
-// A kernel in memory with what it wants to know, and where to enter it.
+// A kernel in memory with what it wants to know, of `devices` virtio devices too, and where to
+// enter it.
 Result<arch::BootState> load_software(const memory::GuestMemory& memory, const VmConfig& config,
-                                      bool com2) {
+                                      std::size_t devices, bool com2) {
   const BootSource& source = config.boot_source;
   arch::BootInputs inputs;
-  inputs.devices = describe_devices(config, com2);
+  inputs.devices = describe_devices(devices, com2);
   inputs.cpus = config.machine.vcpu_count;
   inputs.protocol = protocol_choice(source.boot_protocol);
   MOTE_TRY(inputs.cmdline, make_cmdline(config, inputs.devices.mmio));
@@ -183,17 +171,14 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config) {
 
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
-  if (config.drives.size() > kMostDrives) {
-    return fail(ErrorKind::kInvalid, "there are {} drives, and a machine has room for {} devices",
-                config.drives.size(), kMostDrives);
-  }
+  const std::vector<ListedDevice> devices = list_devices(config);
   if (!options.host) {
     MOTE_TRY(options.host, Host::open());
   }
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
   MOTE_TRY(Hardware hardware, make_hardware(options.host->kvm(), memory, config.machine));
   MOTE_TRY(const arch::BootState entry,
-           load_software(memory, config, options.board.com2.has_value()));
+           load_software(memory, config, devices.size(), options.board.com2.has_value()));
   MOTE_CHECK(set_up_vcpus(hardware, *options.host, config.machine, entry));
 
   auto worker = options.host->take_worker();
@@ -203,7 +188,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
                                                std::move(kvm), std::move(hardware.vm)));
   // Everything that the guest can reach by address.
   MOTE_CHECK(machine->add_board(nullptr));
-  MOTE_CHECK(machine->add_drives(config.drives, nullptr));
+  MOTE_CHECK(machine->add_devices(devices, nullptr));
   MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), std::move(worker)));
   return machine;
 }
@@ -212,11 +197,11 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
                                                   MachineOptions options,
                                                   memory::GuestMemory memory,
                                                   const MachineState& state) {
-  if (state.vcpus.size() != config.machine.vcpu_count ||
-      state.drives.size() != config.drives.size()) {
+  const std::vector<ListedDevice> devices = list_devices(config);
+  if (state.vcpus.size() != config.machine.vcpu_count || state.devices.size() != devices.size()) {
     return fail(
-        ErrorKind::kInvalid, "the state has {} vCPUs and {} drives, the configuration {} and {}",
-        state.vcpus.size(), state.drives.size(), config.machine.vcpu_count, config.drives.size());
+        ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
+        state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
   MOTE_CHECK(kvm.require_capabilities());
@@ -229,7 +214,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
                                                std::move(kvm), std::move(hardware.vm)));
   MOTE_CHECK(machine->add_board(&state.board));
-  MOTE_CHECK(machine->add_drives(config.drives, &state.drives));
+  MOTE_CHECK(machine->add_devices(devices, &state.devices));
   MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), nullptr));
   return machine;
 }
@@ -242,26 +227,29 @@ Result<void> Machine::add_board(const BoardState* state) {
   return {};
 }
 
-Result<void> Machine::add_drives(const std::vector<virtio::BlockConfig>& configs,
-                                 const std::vector<DriveState>* states) {
+Result<void> Machine::add_devices(const std::vector<ListedDevice>& devices,
+                                  const std::vector<SavedDevice>* states) {
   const AttachmentSite site{
       .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
   const virtio::DeviceServices services{.loop = loop_, .memory = memory_};
-  for (const virtio::BlockConfig* config : in_guest_order(configs)) {
-    const std::size_t index = drives_.size();
-    const DriveState* state = states == nullptr ? nullptr : &(*states)[index];
-    if (state != nullptr && state->drive_id != config->drive_id) {
-      return fail(ErrorKind::kInvalid, "drive {} of the state is '{}', of the configuration '{}'",
-                  index, state->drive_id, config->drive_id);
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const ListedDevice& listed = devices[i];
+    const SavedDevice* saved = states == nullptr ? nullptr : &(*states)[i];
+    if (saved != nullptr && (saved->section != listed.section || saved->id != listed.id)) {
+      return fail(ErrorKind::kInvalid,
+                  "device {} of the state is '{}' of {}, of the configuration '{}' of {}", i,
+                  saved->id, saved->section, listed.id, listed.section);
     }
-    MOTE_TRY(auto device, state == nullptr
-                              ? virtio::Block::create(*config, services)
-                              : virtio::Block::restore(*config, services, state->device));
+    MOTE_TRY(auto device,
+             make_device(listed, services, saved == nullptr ? nullptr : &saved->device));
     MOTE_TRY(Attachment attachment,
-             Attachment::create(site, place_of(index), fmt::format("drive '{}'", config->drive_id),
-                                *device, state == nullptr ? nullptr : &state->transport));
-    drives_.push_back(
-        {.id = config->drive_id, .device = std::move(device), .attachment = std::move(attachment)});
+             Attachment::create(site, place_of(i), listed.name, *device,
+                                saved == nullptr ? nullptr : &saved->transport));
+    devices_.push_back({.kind = listed.kind,
+                        .section = listed.section,
+                        .id = listed.id,
+                        .device = std::move(device),
+                        .attachment = std::move(attachment)});
   }
   return {};
 }

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -50,11 +51,12 @@ class Attachment {
   std::vector<EventLoop::Watch> kicks_;
 };
 
-// A device of one kind and its attachment.
-template <typename D>
-struct Attached {
+// A device and its attachment.
+struct AttachedDevice {
+  std::size_t kind = 0;      // its line in virtio::kDeviceKinds
+  std::string_view section;  // these two as ListedDevice's
   std::string id;
-  std::unique_ptr<D> device;
+  std::unique_ptr<virtio::Device> device;
   Attachment attachment;
 };
 

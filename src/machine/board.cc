@@ -30,7 +30,7 @@ Board::Board(const kvm::Vm& vm)
     : com1_line_(vm, layout::kCom1Gsi),
       com2_line_(vm, layout::kCom2Gsi),
       keyboard_line_(vm, layout::kKeyboardGsi),
-      vmgenid_line_(vm, kVmGenIdGsi) {}
+      vmgenid_line_(vm, layout::kVmGenIdGsi) {}
 
 Result<std::unique_ptr<Board>> Board::create(const BoardSite& site, const BoardOptions& options,
                                              const devices::EndSink& end, const BoardState* state) {

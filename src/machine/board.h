@@ -87,7 +87,4 @@ class Board {
   std::unique_ptr<devices::BootTimer> boot_timer_;
 };
 
-// The line by which the guest hears of a new generation ID: the last one of the controllers.
-inline constexpr std::uint32_t kVmGenIdGsi = 23;
-
 }  // namespace mote::machine

@@ -1,9 +1,9 @@
 #include "machine/config.h"
 
 #include <string_view>
-#include <unordered_set>
 
 #include "base/json.h"
+#include "machine/device_list.h"
 
 namespace mote::machine {
 namespace {
@@ -68,31 +68,10 @@ Result<void> check(const MachineConfig& config) {
   return check_memory(config);
 }
 
-Result<void> check(const std::vector<virtio::BlockConfig>& drives) {
-  std::unordered_set<std::string_view> ids;
-  const virtio::BlockConfig* root = nullptr;
-  for (const virtio::BlockConfig& drive : drives) {
-    MOTE_CHECK(virtio::check(drive));
-    if (!ids.insert(drive.drive_id).second) {
-      return fail(ErrorKind::kInvalid, "two drives have the drive_id {}; each must have its own",
-                  json::quote(drive.drive_id));
-    }
-    if (!drive.is_root_device) continue;
-    if (root != nullptr) {
-      return fail(ErrorKind::kInvalid,
-                  "the drives {} and {} both have is_root_device; at most one may",
-                  json::quote(root->drive_id), json::quote(drive.drive_id));
-    }
-    root = &drive;
-  }
-  return {};
-}
-
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
-  MOTE_CHECK_WITHIN(check(config.drives), "drives");
-  return {};
+  return check_devices(config);
 }
 
 }  // namespace mote::machine

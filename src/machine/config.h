@@ -1,4 +1,4 @@
-// What a user says of a microVM: its kernel, its processors and memory, its drives. Plain structs,
+// What a user says of a microVM: its kernel, its processors and memory, its devices. Plain structs,
 // described for JSON; check() says whether the values make sense before anything is opened.
 #pragma once
 
@@ -16,6 +16,8 @@
 namespace mote::machine {
 
 inline constexpr std::uint32_t kMaxVcpus = 32;
+// Virtio devices: as many as have an interrupt line of their own.
+inline constexpr std::size_t kMaxDevices = 17;
 // A process of x86-64 has 2^47 bytes of addresses, and some hold its code and stack.
 inline constexpr std::uint64_t kMaxMemoryMib = (std::uint64_t{1} << 27) - 1;
 
@@ -62,23 +64,25 @@ constexpr auto json_rules(const MachineConfig*) {
                     json::defaulted("huge_pages"), json::sparse("cpu_template")};
 }
 
+// Each member is a section of the configuration. Those of devices hold the Config of a kind in
+// virtio/kinds.h: lists in the guest's order (but the root device comes first), or an optional
+// where there is one such device at most.
 struct VmConfig {
   BootSource boot_source;
-  std::vector<virtio::BlockConfig> drives;  // in the guest's order, but the root device comes first
+  std::vector<virtio::BlockConfig> drives;
   MachineConfig machine;
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
-                    json::named("machine", "machine-config")};
+                    json::nullable("machine", "machine-config")};
 }
 
 // Each: whether the values make sense and are built, without a look at the host. The error names
 // the field, what it is and what it must be.
 Result<void> check(const BootSource& config);
 Result<void> check(const MachineConfig& config);
-// Also what holds between drives: distinct ids, one root device.
-Result<void> check(const std::vector<virtio::BlockConfig>& drives);
+// Also each device, and what must hold between them: see check_devices().
 Result<void> check(const VmConfig& config);
 
 }  // namespace mote::machine

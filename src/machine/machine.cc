@@ -20,7 +20,7 @@ Machine::~Machine() {
 }
 
 void Machine::run() {
-  for (const auto& drive : drives_) drive.attachment.transport().resume();
+  for (const AttachedDevice& device : devices_) device.attachment.transport().resume();
   if (!input_started_) board_->start_input();
   input_started_ = true;
   rendezvous_.give(Rendezvous::Order::kRun, [] {});
@@ -29,7 +29,7 @@ void Machine::run() {
 void Machine::pause() {
   rendezvous_.give(Rendezvous::Order::kPark, [this] { kick_all(); });
   rendezvous_.wait_for(vcpus_.size());
-  for (const auto& drive : drives_) drive.attachment.transport().pause();
+  pause_devices();
   for (const auto& vcpu : vcpus_) vcpu->vcpu().note_pause();
 }
 
@@ -48,10 +48,12 @@ Result<MachineState> Machine::save() {
   }
   MOTE_TRY(state.vm, arch::save_vm(vm_));
   state.board = board_->save();
-  for (const auto& drive : drives_) {
-    MOTE_TRY(virtio::MmioState transport, drive.attachment.transport().save());
-    state.drives.push_back(
-        {.drive_id = drive.id, .transport = std::move(transport), .device = drive.device->save()});
+  for (const AttachedDevice& device : devices_) {
+    MOTE_TRY(virtio::MmioState transport, device.attachment.transport().save());
+    state.devices.push_back({.section = std::string(device.section),
+                             .id = device.id,
+                             .transport = std::move(transport),
+                             .device = save_device(device.kind, *device.device)});
   }
   return state;
 }
@@ -79,6 +81,17 @@ void Machine::post_finish() {
   });
 }
 
+virtio::Device* Machine::find_device(std::size_t kind, std::string_view id) {
+  for (const AttachedDevice& device : devices_) {
+    if (device.kind == kind && device.id == id) return device.device.get();
+  }
+  return nullptr;
+}
+
+void Machine::pause_devices() {
+  for (const AttachedDevice& device : devices_) device.attachment.transport().pause();
+}
+
 void Machine::kick_all() {
   for (const auto& vcpu : vcpus_) vcpu->kick();
 }
@@ -93,7 +106,7 @@ void Machine::stop_vcpus() {
 void Machine::finish() {
   if (std::exchange(finished_, true)) return;
   stop_vcpus();
-  for (const auto& drive : drives_) drive.attachment.transport().pause();
+  pause_devices();
   devices::End end;
   {
     MutexLock lock(end_mutex_);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -15,12 +16,13 @@
 #include "machine/attachment.h"
 #include "machine/board.h"
 #include "machine/config.h"
+#include "machine/device_list.h"
 #include "machine/host.h"
 #include "machine/rendezvous.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
 #include "memory/guest_memory.h"
-#include "virtio/block/device.h"
+#include "virtio/kinds.h"
 
 namespace mote::machine {
 
@@ -65,6 +67,13 @@ class Machine {
   // vCPU's.
   void end(devices::End end) EXCLUDES(end_mutex_);
 
+  // The device of kind D with `id` (none where a machine has one at most); null: there is none. It
+  // lives as long as the machine.
+  template <typename D>
+  D* find(std::string_view id = {}) REQUIRES(kMachineThread) {
+    return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
+  }
+
   const memory::GuestMemory& memory() const { return memory_; }
   std::size_t vcpu_count() const { return vcpus_.size(); }
   const VcpuMetrics& vcpu_metrics(std::size_t index) const { return vcpus_[index]->metrics(); }
@@ -77,10 +86,12 @@ class Machine {
 
   // The last steps of assembly, in order.
   Result<void> add_board(const BoardState* state);
-  Result<void> add_drives(const std::vector<virtio::BlockConfig>& configs,
-                          const std::vector<DriveState>* states);
+  Result<void> add_devices(const std::vector<ListedDevice>& devices,
+                           const std::vector<SavedDevice>* states);
   Result<void> start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first);
 
+  virtio::Device* find_device(std::size_t kind, std::string_view id);
+  void pause_devices();
   void kick_all();
   void stop_vcpus() REQUIRES(kMachineThread);
   // Has the machine thread finish, once there is an end. From any thread.
@@ -97,7 +108,7 @@ class Machine {
   bus::Bus mmio_;
   Rendezvous rendezvous_;
   std::unique_ptr<Board> board_;
-  std::vector<Attached<virtio::Block>> drives_;
+  std::vector<AttachedDevice> devices_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
   bool input_started_ = false;
   bool finished_ = false;

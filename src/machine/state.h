@@ -8,24 +8,26 @@
 #include "arch/x86_64/vcpu_state.h"
 #include "arch/x86_64/vm_state.h"
 #include "machine/board.h"
-#include "virtio/block/state.h"
+#include "machine/device_kinds.h"
 #include "virtio/transport/state.h"
 
 namespace mote::machine {
 
-struct DriveState {
-  std::string drive_id;
+// A virtio device, whatever its kind.
+struct SavedDevice {
+  std::string section;  // of the configuration: "drives"
+  std::string id;       // as ListedDevice's
   virtio::MmioState transport;
-  virtio::BlockState device;
+  DeviceState device;
 };
-BOOST_DESCRIBE_STRUCT(DriveState, (), (drive_id, transport, device))
+BOOST_DESCRIBE_STRUCT(SavedDevice, (), (section, id, transport, device))
 
 struct MachineState {
   arch::VmState vm;
   std::vector<arch::VcpuState> vcpus;  // by APIC id
   BoardState board;
-  std::vector<DriveState> drives;  // in the order of their windows
+  std::vector<SavedDevice> devices;  // in the order of their windows
 };
-BOOST_DESCRIBE_STRUCT(MachineState, (), (vm, vcpus, board, drives))
+BOOST_DESCRIBE_STRUCT(MachineState, (), (vm, vcpus, board, devices))
 
 }  // namespace mote::machine

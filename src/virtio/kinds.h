@@ -2,24 +2,39 @@
 // devices goes over this table; only who builds them includes it.
 #pragma once
 
+#include <cstddef>
+#include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 
 #include "virtio/block/device.h"
 
 namespace mote::virtio {
 
-// A kind of device. `D` has Config, State, `static Result<unique_ptr<D>> create(const Config&,
-// const DeviceServices&)`, `static Result<unique_ptr<D>> restore(const Config&, const
-// DeviceServices&, const State&)` and `State save() const`.
+// A kind of device. Its section in a machine's configuration is the member of machine::VmConfig
+// that holds its Config: a list, or an optional where a machine has one at most. `D` has Config,
+// State, `static Result<unique_ptr<D>> create(const Config&, const DeviceServices&)`, `static
+// Result<unique_ptr<D>> restore(const Config&, const DeviceServices&, const State&)` and `State
+// save() const`.
 template <typename D>
 struct Kind {
   using Device = D;
   using Config = typename D::Config;
   using State = typename D::State;
-  std::string_view section;  // of the configuration file
+  std::string_view what;               // one of these, for people: "drive"
+  std::string Config::* id = nullptr;  // what tells several apart; null: there is one at most
 };
 
-inline constexpr std::tuple kDeviceKinds{Kind<Block>{"drives"}};
+// In the order in which a guest finds them.
+inline constexpr std::tuple kDeviceKinds{Kind<Block>{"drive", &BlockConfig::drive_id}};
+
+// The line of D in the table.
+template <typename D>
+inline constexpr std::size_t kKindIndex = []<typename... K>(const std::tuple<K...>&) {
+  std::size_t index = 0;
+  static_cast<void>(((std::is_same_v<typename K::Device, D> || (++index, false)) || ...));
+  return index;
+}(kDeviceKinds);
 
 }  // namespace mote::virtio

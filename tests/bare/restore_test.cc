@@ -131,7 +131,10 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     auto state = (*first)->save();
     ASSERT_TRUE(state) << state.error().text();
     EXPECT_EQ(state->vcpus.size(), vcpus);
-    EXPECT_EQ(state->drives.front().drive_id, "d0");
+    EXPECT_NE((*first)->find<virtio::Block>("d0"), nullptr);
+    EXPECT_EQ((*first)->find<virtio::Block>("d1"), nullptr);
+    EXPECT_EQ(state->devices.front().section, "drives");
+    EXPECT_EQ(state->devices.front().id, "d0");
     memory::GuestMemory memory = copy_of((*first)->memory(), wanted.machine);
     first->reset();
 

@@ -11,11 +11,9 @@
 
 namespace mote::api::firecracker {
 
-// The file as it is written.
-struct ConfigSections {
-  machine::BootSource boot_source;
-  std::vector<virtio::BlockConfig> drives;
-  std::optional<machine::MachineConfig> machine_config;
+// The file as it is written: the machine's sections, then those beside it and those that are not
+// built.
+struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
   std::optional<json::Value> network_interfaces;
   std::optional<json::Value> vsock;
@@ -27,48 +25,52 @@ struct ConfigSections {
   std::optional<json::Value> metrics;
   std::optional<json::Value> cpu_config;
 };
-BOOST_DESCRIBE_STRUCT(ConfigSections, (),
-                      (boot_source, drives, machine_config, logger, network_interfaces, vsock,
-                       balloon, entropy, pmem, memory_hotplug, mmds_config, metrics, cpu_config))
+BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
+                      (logger, network_interfaces, vsock, balloon, entropy, pmem, memory_hotplug,
+                       mmds_config, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
-  return std::array{json::named("boot_source", "boot-source"),
-                    json::named("machine_config", "machine-config"),
-                    json::named("network_interfaces", "network-interfaces"),
-                    json::named("memory_hotplug", "memory-hotplug"),
-                    json::named("mmds_config", "mmds-config"),
-                    json::named("cpu_config", "cpu-config")};
+  return std::array{
+      json::named("network_interfaces", "network-interfaces"),
+      json::named("memory_hotplug", "memory-hotplug"),
+      json::named("mmds_config", "mmds-config"),
+      json::named("cpu_config", "cpu-config"),
+  };
 }
 
 namespace {
 
+// What such a section may be although it is not built: an empty list of devices, a processor
+// template without a modifier. An empty `entropy` does ask for its device.
+enum class Harmless { kNothing, kEmptyList, kEmptyObject };
+
 struct UnbuiltSection {
   std::string_view name;
   std::optional<json::Value> ConfigSections::* value;
+  Harmless harmless = Harmless::kNothing;
 };
 
 constexpr std::array kUnbuilt{
-    UnbuiltSection{"network-interfaces", &ConfigSections::network_interfaces},
+    UnbuiltSection{"network-interfaces", &ConfigSections::network_interfaces, Harmless::kEmptyList},
     UnbuiltSection{"vsock", &ConfigSections::vsock},
     UnbuiltSection{"balloon", &ConfigSections::balloon},
     UnbuiltSection{"entropy", &ConfigSections::entropy},
-    UnbuiltSection{"pmem", &ConfigSections::pmem},
+    UnbuiltSection{"pmem", &ConfigSections::pmem, Harmless::kEmptyList},
     UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
     UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},
     UnbuiltSection{"metrics", &ConfigSections::metrics},
-    UnbuiltSection{"cpu-config", &ConfigSections::cpu_config}};
+    UnbuiltSection{"cpu-config", &ConfigSections::cpu_config, Harmless::kEmptyObject},
+};
 
-// Whether the section, as it stands, asks for nothing: no interface, no pmem device, a processor
-// template without a modifier. An empty `entropy` does ask for its device.
+// Whether the section, as it stands, asks for nothing.
 bool asks_for_nothing(const ConfigSections& sections, const UnbuiltSection& section) {
   const std::optional<json::Value>& value = sections.*section.value;
   if (!value) return true;
-  if (section.value == &ConfigSections::network_interfaces ||
-      section.value == &ConfigSections::pmem) {
+  if (section.harmless == Harmless::kEmptyList) {
     const auto* list = value->as<json::Value::Array>();
     return list != nullptr && list->empty();
   }
   const auto* object = value->as<json::Value::Object>();
-  return section.value == &ConfigSections::cpu_config && object != nullptr && object->empty();
+  return section.harmless == Harmless::kEmptyObject && object != nullptr && object->empty();
 }
 
 Result<void> refuse_unbuilt(const ConfigSections& sections) {
@@ -86,11 +88,8 @@ Result<ConfigFile> parse_config(std::string_view text) {
   MOTE_TRY(ConfigSections sections,
            json::read<ConfigSections>(text, json::Path("the file"), {.bytes = kMaxConfigFile}));
   MOTE_CHECK(refuse_unbuilt(sections));
-  ConfigFile file{
-      .vm = {.boot_source = std::move(sections.boot_source),
-             .drives = std::move(sections.drives),
-             .machine = std::move(sections.machine_config).value_or(machine::MachineConfig())},
-      .logger = std::move(sections.logger)};
+  ConfigFile file{.vm = static_cast<machine::VmConfig&&>(sections),
+                  .logger = std::move(sections.logger)};
   MOTE_CHECK(machine::check(file.vm));
   if (file.logger) MOTE_CHECK_WITHIN(check(*file.logger), "logger");
   return file;

@@ -72,12 +72,14 @@ inline constexpr std::uint16_t kCom2Port = 0x2f8;
 inline constexpr std::uint8_t kSleepTypeS5 = 5;
 inline constexpr std::uint8_t kSleepControlS5 = (kSleepTypeS5 << 2) | (1 << 5);
 
-// GSIs: those of the ISA chips, then one for each device.
+// GSIs: those of the ISA chips, one for each virtio device, those of the generation counters.
 inline constexpr std::uint32_t kKeyboardGsi = 1;
 inline constexpr std::uint32_t kCom2Gsi = 3;
 inline constexpr std::uint32_t kCom1Gsi = 4;
 inline constexpr std::uint32_t kFirstDeviceGsi = 5;
-inline constexpr std::uint32_t kLastDeviceGsi = 23;  // the IOAPIC's last pin
+inline constexpr std::uint32_t kLastDeviceGsi = 21;
+inline constexpr std::uint32_t kVmClockGsi = 22;
+inline constexpr std::uint32_t kVmGenIdGsi = 23;  // the IOAPIC's last pin
 inline constexpr std::uint32_t kIoApicPins = 24;
 
 inline constexpr unsigned kMaxCpus = 32;

@@ -171,10 +171,10 @@ TEST(ConfigFile, RefusesWrongDrives) {
               HasSubstr("drive_id"));
   EXPECT_THAT(error_of_drives(R"([{"drive_id":"d","path_on_host":"/d","is_root_device":true},
                                   {"drive_id":"d","path_on_host":"/e","is_root_device":false}])"),
-              HasSubstr("two drives have the drive_id \"d\""));
+              HasSubstr("drives: two have the id \"d\""));
   EXPECT_THAT(error_of_drives(R"([{"drive_id":"d","path_on_host":"/d","is_root_device":true},
                                   {"drive_id":"e","path_on_host":"/e","is_root_device":true}])"),
-              HasSubstr("both have is_root_device"));
+              HasSubstr("both to be the root device"));
 }
 
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {

@@ -21,12 +21,12 @@ namespace {
 
 PlatformDevices all_devices() {
   PlatformDevices devices;
-  for (std::uint32_t gsi = layout::kFirstDeviceGsi; gsi < layout::kLastDeviceGsi; ++gsi) {
+  for (std::uint32_t gsi = layout::kFirstDeviceGsi; gsi <= layout::kLastDeviceGsi; ++gsi) {
     devices.mmio.push_back({.base = layout::virtio_mmio_window(gsi - layout::kFirstDeviceGsi),
                             .size = layout::kVirtioMmioSize,
                             .gsi = gsi});
   }
-  devices.vmgenid = {.address = layout::kVmGenId, .gsi = layout::kLastDeviceGsi};
+  devices.vmgenid = {.address = layout::kVmGenId, .gsi = layout::kVmGenIdGsi};
   devices.com2 = true;
   return devices;
 }
@@ -160,7 +160,7 @@ TEST(Dsdt, TellsOnlyTheDevicesThatAreThere) {
   EXPECT_FALSE(contains(few, "VMGENCTR"));
   EXPECT_FALSE(contains(few, "ACPI0013"));
   const Bytes all = tables_of(1, all_devices()).at("DSDT");
-  for (const char* name : {"COM2", "LNRO0005", "V000", "V011", "VMGENCTR", "ACPI0013"}) {
+  for (const char* name : {"COM2", "LNRO0005", "V000", "V010", "VMGENCTR", "ACPI0013"}) {
     EXPECT_TRUE(contains(all, name)) << name;
   }
 }

@@ -42,6 +42,15 @@ constexpr auto json_rules(const Car*) {
       defaulted("weight"),           defaulted("loud"),   sparse("forkable")};
 }
 
+struct Van : Car {
+  std::uint32_t seats = 2;
+  std::optional<std::uint8_t> load;
+};
+BOOST_DESCRIBE_STRUCT(Van, (Car), (seats, load))
+constexpr auto json_rules(const Van*) {
+  return std::array{nullable("seats", "seat-count"), named("load", "pay-load")};
+}
+
 namespace {
 
 using testing::HasSubstr;
@@ -54,6 +63,31 @@ std::string error_of(std::string_view text) {
 // The message for a car whose only other field is as it should be.
 std::string error_of_field(std::string_view field) {
   return error_of(fmt::format(R"({{"spare-wheel":{{"id":"s"}},{}}})", field));
+}
+
+TEST(JsonRead, ReadsWhatABaseHasByTheBasesRules) {
+  const Result<Van> van =
+      read<Van>(R"({"spare-wheel":{"id":"s"},"seat-count":5,"weight":7,"pay-load":9})");
+  ASSERT_TRUE(van) << van.error().text();
+  EXPECT_EQ(van->spare.id, "s");
+  EXPECT_EQ(van->weight, 7U);
+  EXPECT_EQ(van->seats, 5U);
+  EXPECT_EQ(van->load, 9);
+  EXPECT_THAT(write(*van), testing::AllOf(testing::StartsWith(R"({"spare-wheel":{"id":"s")"),
+                                          testing::EndsWith(R"("seat-count":5,"pay-load":9})")));
+  EXPECT_EQ(read<Van>(R"({"seat-count":5})").error().text(),
+            "spare-wheel is missing; it must be an object");
+}
+
+TEST(JsonRead, TakesNullForWhatIsNullable) {
+  for (const char* seats : {"", R"(,"seat-count":null)"}) {
+    const Result<Van> van = read<Van>(fmt::format(R"({{"spare-wheel":{{"id":"s"}}{}}})", seats));
+    ASSERT_TRUE(van) << van.error().text();
+    EXPECT_EQ(van->seats, 2U);
+    EXPECT_THAT(write(*van), HasSubstr(R"("seat-count":2)"));
+  }
+  EXPECT_THAT(read<Van>(R"({"spare-wheel":{"id":"s"},"seat-count":"x"})").error().text(),
+              testing::StartsWith("seat-count is the string"));
 }
 
 TEST(JsonRead, ReadsEveryTypeOfMember) {

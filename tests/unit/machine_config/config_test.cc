@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json_describe.h"
+#include "machine/device_list.h"
 
 namespace mote::machine {
 namespace {
@@ -92,24 +93,48 @@ TEST(BootSource, RefusesNulCharacters) {
               StartsWith("boot_args is"));
 }
 
+VmConfig with_drives(std::vector<virtio::BlockConfig> drives) {
+  return {.boot_source = {.kernel_image_path = "k"}, .drives = std::move(drives), .machine = {}};
+}
+
 TEST(Drives, MustDifferInId) {
-  EXPECT_EQ(error_of(std::vector{drive("a"), drive("A"), drive("a_")}), "no error");
-  EXPECT_EQ(error_of(std::vector{drive("a"), drive("b"), drive("a")}),
-            "two drives have the drive_id \"a\"; each must have its own");
+  EXPECT_EQ(error_of(with_drives({drive("a"), drive("A"), drive("a_")})), "no error");
+  EXPECT_EQ(error_of(with_drives({drive("a"), drive("b"), drive("a")})),
+            "drives: two have the id \"a\"; each must have its own");
 }
 
 TEST(Drives, HaveAtMostOneRoot) {
-  EXPECT_EQ(error_of(std::vector{drive("a"), drive("b", true)}), "no error");
-  EXPECT_EQ(error_of(std::vector{drive("a", true), drive("c"), drive("b", true)}),
-            "the drives \"a\" and \"b\" both have is_root_device; at most one may");
+  EXPECT_EQ(error_of(with_drives({drive("a"), drive("b", true)})), "no error");
+  EXPECT_EQ(error_of(with_drives({drive("a", true), drive("c"), drive("b", true)})),
+            "drives: drive 'a' and drive 'b' are both to be the root device; at most one may");
 }
 
 TEST(Drives, AreCheckedOneByOne) {
   virtio::BlockConfig without_path = drive("b");
   without_path.path_on_host.reset();
-  EXPECT_THAT(error_of(std::vector{drive("a"), without_path}),
-              AllOf(HasSubstr("'b'"), HasSubstr("path_on_host is missing")));
-  EXPECT_NE(error_of(std::vector{drive("")}), "no error");
+  EXPECT_THAT(error_of(with_drives({drive("a"), without_path})),
+              AllOf(StartsWith("drives: drive 'b'"), HasSubstr("path_on_host is missing")));
+  EXPECT_NE(error_of(with_drives({drive("")})), "no error");
+}
+
+TEST(Devices, AreListedInTheGuestsOrderWithTheRootFirst) {
+  const VmConfig config = with_drives({drive("b"), drive("a"), drive("r", true), drive("c")});
+  std::vector<std::string> names;
+  for (const ListedDevice& device : list_devices(config)) {
+    names.push_back(device.name);
+    EXPECT_EQ(device.section, "drives");
+    EXPECT_EQ(device.name, fmt::format("drive '{}'", device.id));
+  }
+  EXPECT_THAT(names, testing::ElementsAre("drive 'r'", "drive 'b'", "drive 'a'", "drive 'c'"));
+  EXPECT_TRUE(list_devices(with_drives({})).empty());
+}
+
+TEST(Devices, AreAsManyAsHaveAnInterrupt) {
+  std::vector<virtio::BlockConfig> drives;
+  for (std::size_t i = 0; i < kMaxDevices; ++i) drives.push_back(drive(fmt::format("d{}", i)));
+  EXPECT_EQ(error_of(with_drives(drives)), "no error");
+  drives.push_back(drive("one-more"));
+  EXPECT_EQ(error_of(with_drives(drives)), "there are 18 devices; a machine has room for 17");
 }
 
 TEST(VmConfig, SaysWhichSectionIsWrong) {
@@ -119,7 +144,7 @@ TEST(VmConfig, SaysWhichSectionIsWrong) {
   EXPECT_THAT(error_of(config), StartsWith("machine-config: vcpu_count is 0"));
   config.machine.vcpu_count = 1;
   config.drives.push_back(drive("a"));
-  EXPECT_THAT(error_of(config), StartsWith("drives: two drives"));
+  EXPECT_THAT(error_of(config), StartsWith("drives: two have"));
   config.boot_source.kernel_image_path.clear();
   EXPECT_THAT(error_of(config), StartsWith("boot-source: kernel_image_path"));
 }

@@ -1,0 +1,34 @@
+// What the machine does with a virtio device, whatever its kind: it is made from its configuration
+// or from a saved state, and saved.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <tuple>
+#include <variant>
+
+#include "base/result.h"
+#include "machine/device_list.h"
+#include "virtio/device.h"
+#include "virtio/kinds.h"
+
+namespace mote::machine {
+
+namespace detail {
+template <typename... K>
+std::variant<typename K::State...> state_of(const std::tuple<K...>&);
+}  // namespace detail
+
+// The State of a device of any kind: alternative `i` is that of line `i` in virtio::kDeviceKinds.
+using DeviceState = decltype(detail::state_of(virtio::kDeviceKinds));
+
+// Makes the device that `listed` asks for: afresh, or as `state` says. Errors name the device; also
+// a state that is another kind's.
+Result<std::unique_ptr<virtio::Device>> make_device(const ListedDevice& listed,
+                                                    const virtio::DeviceServices& services,
+                                                    const DeviceState* state);
+
+// The state of `device`, which is of line `kind`; its queues are stopped.
+DeviceState save_device(std::size_t kind, const virtio::Device& device);
+
+}  // namespace mote::machine
