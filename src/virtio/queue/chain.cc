@@ -56,6 +56,23 @@ void ChainWriter::filled(std::uint64_t length) {
   written_ += counted;
 }
 
+bool ChainWriter::keep_head(std::uint64_t length) {
+  if (head_ != 0 || written_ != 0 || length > left_) return false;
+  head_ = length;
+  walk(length, [](const memory::GuestSlice&) {});
+  return true;
+}
+
+void ChainWriter::write_head(std::span<const std::byte> from) {
+  if (from.size() != head_) return;
+  for (auto part = all_.begin(); !from.empty(); ++part) {
+    const std::uint64_t here = std::min<std::uint64_t>(part->size(), from.size());
+    static_cast<void>(part->write(0, from.first(here)));
+    from = from.subspan(here);
+  }
+  written_ += std::exchange(head_, 0);
+}
+
 bool ChainWriter::keep_tail(std::uint64_t length) {
   if (tail_ != 0 || length > left_) return false;
   tail_ = length;
@@ -105,6 +122,11 @@ void Chain::complete() && {
   // A chain of 4 GiB has one byte more than the driver can be told.
   finish(static_cast<std::uint32_t>(
       std::min<std::uint64_t>(out_.written(), std::numeric_limits<std::uint32_t>::max())));
+}
+
+void Chain::withdraw() {
+  ring_->return_parts(std::move(parts_));
+  ring_.reset();
 }
 
 void Chain::finish(std::uint32_t length) {

@@ -97,6 +97,13 @@ class ChainWriter : public ChainCursor {
   // defect of the caller: only what was lent counts.
   void filled(std::uint64_t length);
 
+  // Keeps the next `length` bytes of the room for write_head(), for a header that is known only
+  // when what follows it is in place; false when there is less room, or something was written or
+  // kept already.
+  bool keep_head(std::uint64_t length);
+  // Writes the kept head; `from` has its length.
+  void write_head(std::span<const std::byte> from);
+
   // Keeps the last `length` bytes of the room for write_tail(), out of reach of the others; false
   // when there is less room, or a tail is kept already.
   bool keep_tail(std::uint64_t length);
@@ -105,6 +112,7 @@ class ChainWriter : public ChainCursor {
 
  private:
   std::span<const memory::GuestSlice> all_ = parts_;
+  std::uint64_t head_ = 0;
   std::uint64_t tail_ = 0;
   std::uint64_t lent_ = 0;
   std::uint64_t written_ = 0;
@@ -133,7 +141,10 @@ class [[nodiscard]] Chain {
   void complete() &&;
 
  private:
+  friend class Queue;
   void finish(std::uint32_t length);
+  // Leaves the ring without a completion: the queue takes the chain back.
+  void withdraw();
 
   std::shared_ptr<Ring> ring_;  // empty: completed, or moved from
   std::vector<memory::GuestSlice> parts_;

@@ -45,6 +45,11 @@ Result<std::optional<Chain>> Queue::next() {
   return Chain(ring_, **head, std::move(parts), *readable);
 }
 
+void Queue::put_back(Chain chain) {
+  chain.withdraw();
+  ring_->untake();
+}
+
 void Queue::flush() {
   if (publish() && needs_interrupt()) ring_->context().host->used(ring_->context().index);
 }

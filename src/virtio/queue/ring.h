@@ -21,6 +21,11 @@ class Ring {
   Result<std::optional<std::uint16_t>> take_head();
   // A head that was taken leads to no chain: nothing is owed for it.
   void drop_taken() { --in_flight_; }
+  // The head taken last waits again.
+  void untake() {
+    --next_avail_;
+    --in_flight_;
+  }
   // Whether a chain is waiting, by what the driver last published.
   bool waiting() const;
 

@@ -135,6 +135,44 @@ TEST_F(QueueTest, KeepsATailWhereverItLies) {
   EXPECT_EQ(ring.written(head), "abcxyz");
 }
 
+TEST_F(QueueTest, KeepsAHeadWhereverItLies) {
+  TestRing ring(memory_, 16);
+  Queue queue = make(ring);
+  const auto head = ring.chain().out(2).out(2).out(4).push();
+  Chain chain = next(queue);
+  EXPECT_FALSE(chain.out().keep_head(9));
+  ASSERT_TRUE(chain.out().keep_head(5));
+  EXPECT_FALSE(chain.out().keep_head(1)) << "one head a chain";
+  EXPECT_EQ(chain.out().left(), 3U);
+  ASSERT_TRUE(chain.out().write(std::as_bytes(std::span(std::string_view("ab")))));
+  chain.out().write_head(std::as_bytes(std::span(std::string_view("1234"))));
+  EXPECT_EQ(chain.out().written(), 2U) << "a head of another length is none";
+  chain.out().write_head(std::as_bytes(std::span(std::string_view("12345"))));
+  std::move(chain).complete();
+  queue.flush();
+  EXPECT_EQ(ring.take_used().at(0), (Used{head, 7}));
+  EXPECT_EQ(ring.written(head), "12345ab?");
+  EXPECT_TRUE(ring.gaps_intact());
+}
+
+TEST_F(QueueTest, AChainThatIsPutBackIsTheNextOneAgain) {
+  TestRing ring(memory_, 16);
+  Queue queue = make(ring);
+  const auto first = ring.chain().out(4).push();
+  const auto second = ring.chain().out(4).push();
+  for (int i = 0; i < 3; ++i) {
+    queue.put_back(next(queue));
+    EXPECT_EQ(queue.in_flight(), 0U);
+  }
+  queue.flush();
+  EXPECT_EQ(ring.used_index(), 0);
+  EXPECT_TRUE(queue.enable_notifications()) << "it still waits";
+  EXPECT_EQ(next(queue).head(), first);
+  EXPECT_EQ(next(queue).head(), second);
+  EXPECT_EQ(queue.forgotten(), 2U) << "only those that were dropped here";
+  EXPECT_EQ(queue.save().next_avail, 2);
+}
+
 TEST_F(QueueTest, AForgottenChainIsCompletedWithLengthZeroAndCounted) {
   TestRing ring(memory_, 16);
   Queue queue = make(ring);
