@@ -6,10 +6,9 @@
 
 #include "base/unique_fd.h"
 #include "storage/disk.h"
+#include "storage/disk_file.h"
 
 namespace mote::storage {
-
-enum class Access { kReadWrite, kReadOnly };
 
 class FileDisk final : public Disk {
  public:
@@ -29,11 +28,11 @@ class FileDisk final : public Disk {
   void start(DiskRequest request, std::uint64_t length, Done done) override;
 
  private:
-  FileDisk(std::string path, UniqueFd fd, Access access, std::string identity)
+  FileDisk(std::string path, DiskFile file, Access access)
       : path_(std::move(path)),
-        fd_(std::move(fd)),
+        fd_(std::move(file.fd)),
         access_(access),
-        identity_(std::move(identity)) {}
+        identity_(std::move(file.identity)) {}
 
   std::string path_;
   UniqueFd fd_;
