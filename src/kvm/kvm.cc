@@ -108,17 +108,34 @@ Result<void> Vm::set_memory(const memory::GuestMemory& memory, bool log_dirty_pa
                             std::uint32_t first_slot) const {
   std::uint32_t slot = first_slot;
   for (const memory::RegionView& region : memory.regions()) {
-    const kvm_userspace_memory_region request{
-        .slot = slot++,
-        .flags = static_cast<std::uint32_t>(log_dirty_pages ? KVM_MEM_LOG_DIRTY_PAGES : 0),
-        .guest_phys_addr = region.range.start,
-        .memory_size = region.range.size,
-        .userspace_addr = region.host_address,
-    };
-    MOTE_CHECK_WITHIN(MOTE_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &request),
-                      "register {} MiB of guest memory at {:#x}", region.range.size >> 20,
-                      region.range.start);
+    MOTE_CHECK(set_slot(slot++, region.range, region.host_address,
+                        log_dirty_pages ? KVM_MEM_LOG_DIRTY_PAGES : 0));
   }
+  return {};
+}
+
+Result<void> Vm::set_slot(std::uint32_t slot, const memory::Range& range,
+                          std::uintptr_t host_address, std::uint32_t flags) const {
+  const kvm_userspace_memory_region request{
+      .slot = slot,
+      .flags = flags,
+      .guest_phys_addr = range.start,
+      .memory_size = range.size,
+      .userspace_addr = host_address,
+  };
+  MOTE_CHECK_WITHIN(MOTE_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &request),
+                    "register {} KiB of guest memory at {:#x}", range.size >> 10, range.start);
+  return {};
+}
+
+Result<void> Vm::clear_slot(std::uint32_t slot, const memory::Range& range) const {
+  const kvm_userspace_memory_region request{.slot = slot,
+                                            .flags = 0,
+                                            .guest_phys_addr = range.start,
+                                            .memory_size = 0,
+                                            .userspace_addr = 0};
+  MOTE_CHECK_WITHIN(MOTE_IOCTL(fd_.get(), KVM_SET_USER_MEMORY_REGION, &request),
+                    "take {} KiB of guest memory at {:#x} back", range.size >> 10, range.start);
   return {};
 }
 

@@ -115,6 +115,12 @@ class Vm {
   // slot waits out.
   Result<void> set_memory(const memory::GuestMemory& memory, bool log_dirty_pages,
                           std::uint32_t first_slot = 0) const;
+  // KVM_SET_USER_MEMORY_REGION: whole pages from `host_address` on become guest memory at `range`;
+  // `flags` are KVM_MEM_*. A slot that is there already is changed.
+  Result<void> set_slot(std::uint32_t slot, const memory::Range& range, std::uintptr_t host_address,
+                        std::uint32_t flags) const;
+  // The same with size 0: removes the slot, which had `range`.
+  Result<void> clear_slot(std::uint32_t slot, const memory::Range& range) const;
   // KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR: three pages and one page of guest-physical
   // addresses without memory, which KVM needs to run real mode on Intel processors.
   Result<void> reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const;

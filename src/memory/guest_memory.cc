@@ -130,6 +130,7 @@ std::optional<GuestSlice> GuestSlice::sub(std::uint64_t offset, std::uint64_t le
 Result<GuestMemory> GuestMemory::create(const MemoryConfig& config) {
   MOTE_CHECK(check_ranges(config));
   GuestMemory memory;
+  memory.config_ = config;
   if (config.backing == Backing::kMemfd) {
     MOTE_TRY(memory.memfd_, make_memfd(config));
   }
@@ -146,8 +147,11 @@ Result<GuestMemory> GuestMemory::create(const MemoryConfig& config) {
                                                          : "the host's memory")));
     }
     advise(config, *mapping);
-    Region region{
-        .range = range, .mapping = std::move(*mapping), .file_offset = file_offset, .dirty = {}};
+    Region region{.range = range,
+                  .mapping = std::move(*mapping),
+                  .file_offset = file_offset,
+                  .dirty = {},
+                  .backing = config.backing};
     if (config.track_dirty_pages) region.dirty = std::make_unique<DirtyBitmap>(range.size);
     memory.regions_.push_back(std::move(region));
     file_offset += range.size;
@@ -155,18 +159,37 @@ Result<GuestMemory> GuestMemory::create(const MemoryConfig& config) {
   return memory;
 }
 
-std::optional<GuestSlice> GuestMemory::find(GuestAddress address, std::uint64_t length) const {
+std::optional<GuestSlice> GuestMemory::Region::find(GuestAddress address, std::uint64_t length,
+                                                    Access access) const {
+  if (address < range.start || address > range.end()) return std::nullopt;
+  const std::uint64_t offset = address - range.start;
+  if (length > range.size - offset) return std::nullopt;
+  if (access == Access::kWrite && !writable) return std::nullopt;
+  if (blocks != nullptr && !blocks->all_set(offset, length)) return std::nullopt;
+  return GuestSlice(mapping.data() + offset, length, dirty.get(), offset);
+}
+
+bool GuestMemory::Region::holds(const GuestSlice& slice) const {
+  return slice.host_ != nullptr && slice.host_ >= mapping.data() &&
+         slice.host_ + slice.size_ <= mapping.data() + mapping.size();
+}
+
+std::optional<GuestSlice> GuestMemory::find(GuestAddress address, std::uint64_t length,
+                                            Access access) const {
   for (const Region& region : regions_) {
-    if (address < region.range.start || address > region.range.end()) continue;
-    const std::uint64_t offset = address - region.range.start;
-    if (length > region.range.size - offset) continue;
-    return GuestSlice(region.mapping.data() + offset, length, region.dirty.get(), offset);
+    if (auto found = region.find(address, length, access)) return found;
+  }
+  // Acquire: sees the region that attach() put there whole.
+  for (const Attached* at = attached_->head.load(std::memory_order_acquire); at != nullptr;
+       at = at->next.get()) {
+    if (auto found = at->region.find(address, length, access)) return found;
   }
   return std::nullopt;
 }
 
-Result<GuestSlice> GuestMemory::slice(GuestAddress address, std::uint64_t length) const {
-  if (auto found = find(address, length)) return *found;
+Result<GuestSlice> GuestMemory::slice(GuestAddress address, std::uint64_t length,
+                                      Access access) const {
+  if (auto found = find(address, length, access)) return *found;
   return fail(ErrorKind::kGuest, "{} bytes at guest address {:#x} are not all in guest memory",
               length, address);
 }
@@ -194,6 +217,68 @@ Result<void> GuestMemory::load_file(GuestAddress address, std::uint64_t length, 
                 length, offset);
   }
   return {};
+}
+
+Result<void> GuestMemory::attach(DeviceRegion region) {
+  const Range& range = region.range;
+  if (range.size == 0 || range.start % kPageSize != 0 || range.size % kPageSize != 0 ||
+      range.size > UINT64_MAX - range.start || region.mapping.size() != range.size) {
+    return fail(ErrorKind::kInvalid, "{} bytes at {:#x} are not whole pages that are mapped",
+                range.size, range.start);
+  }
+  const auto overlaps = [&](const Range& other) {
+    return range.start < other.end() && other.start < range.end();
+  };
+  bool taken =
+      std::ranges::any_of(regions_, [&](const Region& other) { return overlaps(other.range); });
+  Attached* head = attached_->head.load(std::memory_order_relaxed);
+  for (const Attached* at = head; at != nullptr; at = at->next.get()) {
+    taken = taken || overlaps(at->region.range);
+  }
+  if (taken) {
+    return fail(ErrorKind::kInvalid, "{} bytes at {:#x} overlap other guest memory", range.size,
+                range.start);
+  }
+  auto added = std::make_unique<Attached>(
+      Region{
+          .range = range,
+          .mapping = std::move(region.mapping),
+          .dirty = region.track_dirty_pages ? std::make_unique<DirtyBitmap>(range.size) : nullptr,
+          .backing = region.backing,
+          .writable = region.writable,
+          .blocks = std::move(region.blocks)},
+      std::unique_ptr<Attached>(head));
+  attached_->head.store(added.release(), std::memory_order_release);
+  return {};
+}
+
+const GuestMemory::Region* GuestMemory::region_of(const GuestSlice& slice) const {
+  for (const Region& region : regions_) {
+    if (region.holds(slice)) return &region;
+  }
+  for (const Attached* at = attached_->head.load(std::memory_order_acquire); at != nullptr;
+       at = at->next.get()) {
+    if (at->region.holds(slice)) return &at->region;
+  }
+  return nullptr;
+}
+
+Result<std::uint64_t> GuestMemory::discard(const GuestSlice& slice) const {
+  const Region* region = region_of(slice);
+  if (region == nullptr || !region->backing) {
+    return fail(ErrorKind::kInvalid, "{} bytes are not memory that can be given back",
+                slice.size());
+  }
+  const std::uint64_t page = page_size(*region->backing);
+  const std::uint64_t start = (slice.region_offset_ + page - 1) / page * page;
+  const std::uint64_t end = (slice.region_offset_ + slice.size_) / page * page;
+  if (start >= end) return 0;
+  // A page of a memfd stays in the file unless a hole is made; private pages just go.
+  const int advice = *region->backing == Backing::kMemfd ? MADV_REMOVE : MADV_DONTNEED;
+  if (::madvise(region->mapping.data() + start, end - start, advice) < 0) {
+    return fail_errno(errno, "give {} bytes of guest memory back to the host", end - start);
+  }
+  return end - start;
 }
 
 std::vector<RegionView> GuestMemory::regions() const {

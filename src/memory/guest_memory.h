@@ -2,6 +2,11 @@
 // guest addresses. The guest changes it at any moment, so nothing here hands out a pointer: values
 // are copied, ranges are checked, and what is written marks its pages dirty. Safe to use from
 // several threads at once.
+//
+// RAM is there from the beginning and stays. Devices may add regions of their own (attach()) while
+// others read: a region that was added stays for as long as the GuestMemory, and which of its
+// blocks count as memory is a map of atomic bits. Thus a slice is safe to use for ever, even where
+// the guest unplugs the block under it: what lies there is then nobody's, but it is mapped.
 #pragma once
 
 #include <sys/uio.h>
@@ -19,6 +24,7 @@
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "memory/block_map.h"
 
 namespace mote::memory {
 
@@ -38,6 +44,9 @@ enum class Backing {
   kMemfd,      // a shared memfd: for vhost-user backends and for forking
   kHugetlb2M,  // hugetlbfs pages of 2 MiB from the host's pool, private
 };
+
+// What is meant to be done to a range of memory. What can be written can be read.
+enum class Access { kRead, kWrite };
 
 // A range of guest-physical addresses: [start, start + size).
 struct Range {
@@ -137,7 +146,17 @@ class GuestSlice {
   std::uint64_t region_offset_ = 0;
 };
 
-// What KVM and vhost-user need to know of a region.
+// Memory that a device brings beside RAM.
+struct DeviceRegion {
+  Range range;                          // whole pages
+  MappedMemory mapping;                 // of range.size bytes
+  bool writable = true;                 // false: the mapping cannot be written
+  std::optional<Backing> backing = {};  // absent: a file, of which nothing is ever discarded
+  std::shared_ptr<const BlockMap> blocks = {};  // which parts are memory now; empty: all
+  bool track_dirty_pages = false;
+};
+
+// What KVM and vhost-user need to know of a region of RAM.
 struct RegionView {
   Range range;
   std::uintptr_t host_address = 0;
@@ -154,10 +173,13 @@ class GuestMemory {
   GuestMemory& operator=(GuestMemory&&) = default;
 
   // The checked range [address, address + length); an error when it is not all inside one region.
-  // Length 0 is allowed anywhere inside a region.
-  Result<GuestSlice> slice(GuestAddress address, std::uint64_t length) const;
+  // Length 0 is allowed anywhere inside a region. Blocks that are unplugged are not inside, and
+  // neither is memory that cannot be written unless kRead is all that is meant.
+  Result<GuestSlice> slice(GuestAddress address, std::uint64_t length,
+                           Access access = Access::kWrite) const;
   // As slice(), without the cost of a message: for hot paths that answer the guest.
-  std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length) const;
+  std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length,
+                                 Access access = Access::kWrite) const;
 
   template <GuestValue T>
   Result<T> read(GuestAddress address) const {
@@ -178,10 +200,24 @@ class GuestMemory {
   Result<void> load_file(GuestAddress address, std::uint64_t length, int fd,
                          std::uint64_t offset) const;
 
+  // Adds memory that a device brings, which slice() and find() know from then on. One thread at a
+  // time; others may read meanwhile. Errors (kInvalid): no whole pages, an overlap with another
+  // region, a mapping of another size.
+  Result<void> attach(DeviceRegion region);
+
+  // Gives the whole pages of `slice` (of 2 MiB where that is the backing) back to the host: they
+  // read as zeros, and cost nothing until they are touched. Returns the bytes of these pages, 0
+  // where none is whole. Pages do not become dirty by it: whoever gives memory up does not care
+  // what it holds. Errors: memory that is a file's (kInvalid); the host refuses.
+  Result<std::uint64_t> discard(const GuestSlice& slice) const;
+
+  // RAM, without what devices brought.
   std::vector<RegionView> regions() const;
   std::uint64_t total_size() const;
-  // The end of the last region.
+  // The end of the last region of RAM.
   GuestAddress end() const;
+  // What it was made from.
+  const MemoryConfig& config() const { return config_; }
   // The dirty bitmap of region `index`, or nullptr when pages are not tracked.
   DirtyBitmap* dirty_bitmap(std::size_t index) const { return regions_[index].dirty.get(); }
 
@@ -191,11 +227,29 @@ class GuestMemory {
     MappedMemory mapping;
     std::uint64_t file_offset = 0;
     std::unique_ptr<DirtyBitmap> dirty;
+    std::optional<Backing> backing = {};
+    bool writable = true;
+    std::shared_ptr<const BlockMap> blocks = {};
+
+    std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length, Access access) const;
+    bool holds(const GuestSlice& slice) const;
+  };
+  // A list that grows at its head and never shrinks, so that readers take no lock.
+  struct Attached {
+    Region region;
+    std::unique_ptr<Attached> next;
+  };
+  struct AttachedList {
+    ~AttachedList() { delete head.load(); }
+    std::atomic<Attached*> head = nullptr;
   };
 
   GuestMemory() = default;
+  const Region* region_of(const GuestSlice& slice) const;
 
+  MemoryConfig config_;
   std::vector<Region> regions_;
+  std::unique_ptr<AttachedList> attached_ = std::make_unique<AttachedList>();
   UniqueFd memfd_;
 };
 

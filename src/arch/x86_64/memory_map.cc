@@ -32,6 +32,11 @@ constexpr std::array<BootStructure, 8> kBootStructures = {{
     {{.start = layout::kRsdp, .size = layout::kAcpiEnd - layout::kRsdp}, "the ACPI tables"},
 }};
 
+// The first address that the processor cannot reach.
+std::uint64_t address_limit(unsigned physical_bits) {
+  return 1ULL << std::clamp(physical_bits, kMinPhysicalBits, kMaxPhysicalBits);
+}
+
 void append(std::vector<MemoryMapEntry>& map, std::uint64_t start, std::uint64_t end,
             MemoryType type) {
   if (start < end) map.push_back({.range = {.start = start, .size = end - start}, .type = type});
@@ -45,7 +50,7 @@ Result<std::vector<memory::Range>> memory_ranges(std::uint64_t size, unsigned ph
                 "{} bytes of guest memory: it must be at least 1 MiB and a multiple of {} bytes",
                 size, memory::kPageSize);
   }
-  const std::uint64_t limit = 1ULL << std::clamp(physical_bits, kMinPhysicalBits, kMaxPhysicalBits);
+  const std::uint64_t limit = address_limit(physical_bits);
   std::vector<memory::Range> ranges;
   std::uint64_t left = size;
   for (const memory::Range& window : kRamWindows) {
@@ -61,6 +66,25 @@ Result<std::vector<memory::Range>> memory_ranges(std::uint64_t size, unsigned ph
                 size >> 20, physical_bits, (size - left) >> 20);
   }
   return ranges;
+}
+
+std::vector<memory::Range> device_memory_windows(std::span<const memory::Range> ranges,
+                                                 unsigned physical_bits) {
+  constexpr std::uint64_t kAlignment = 2 * layout::kGiB;
+  const std::uint64_t limit = address_limit(physical_bits);
+  std::vector<memory::Range> windows;
+  const auto add = [&](std::uint64_t start, std::uint64_t end) {
+    // Behind what RAM has of it.
+    for (const memory::Range& range : ranges) {
+      if (range.start < end) start = std::max(start, range.end());
+    }
+    start = (start + kAlignment - 1) / kAlignment * kAlignment;
+    end = std::min(end, limit);
+    if (start < end) windows.push_back({.start = start, .size = end - start});
+  };
+  add(layout::kMmio64End, kRamWindows.back().end());
+  add(layout::kMmio32End, layout::kMmio64Start);
+  return windows;
 }
 
 std::vector<MemoryMapEntry> memory_map(std::span<const memory::Range> ranges) {

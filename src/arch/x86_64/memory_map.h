@@ -16,6 +16,13 @@ namespace mote::arch {
 // `physical_bits` address bits (of the host's processor, 32 to 52) reach.
 Result<std::vector<memory::Range>> memory_ranges(std::uint64_t size, unsigned physical_bits);
 
+// Where devices may have memory of their own beside RAM in `ranges` (as of memory_ranges()): above
+// 512 GiB and all RAM, as in Firecracker; then, where the processor's addresses end before or more
+// is needed, between RAM and the 64-bit MMIO window. Each starts at a multiple of 2 GiB, the
+// largest block that Linux adds memory in.
+std::vector<memory::Range> device_memory_windows(std::span<const memory::Range> ranges,
+                                                 unsigned physical_bits);
+
 // Types of the memory map, as in E820 and in PVH's start info (ACPI 6.5, section 15).
 enum class MemoryType : std::uint32_t { kRam = 1, kReserved = 2 };
 

@@ -64,7 +64,8 @@ class Walk {
       return fail(ErrorKind::kGuest, "an indirect table of {} bytes, not a multiple of {}",
                   descriptor.len, sizeof(vring_desc));
     }
-    const auto table = ring_.context().memory->find(descriptor.addr, descriptor.len);
+    const auto table =
+        ring_.context().memory->find(descriptor.addr, descriptor.len, memory::Access::kRead);
     if (!table) {
       return fail(ErrorKind::kGuest, "an indirect table, {} bytes at {:#x}, not in guest memory",
                   descriptor.len, descriptor.addr);
@@ -101,7 +102,8 @@ class Walk {
     if (total_ > kMaxChainBytes) {
       return fail(ErrorKind::kGuest, "a chain of more than {} bytes", kMaxChainBytes);
     }
-    const auto slice = ring_.context().memory->find(descriptor.addr, descriptor.len);
+    const auto slice = ring_.context().memory->find(
+        descriptor.addr, descriptor.len, writable ? memory::Access::kWrite : memory::Access::kRead);
     if (!slice) {
       return fail(ErrorKind::kGuest, "a buffer, {} bytes at {:#x}, not in guest memory",
                   descriptor.len, descriptor.addr);

@@ -53,6 +53,43 @@ TEST(MemoryRanges, SkipsTheMmioWindowsAtAnySize) {
   }
 }
 
+TEST(DeviceMemoryWindows, AreBehindAllMemoryAndOutOfTheMmioWindows) {
+  for (const std::uint64_t size : {kMiB, 128 * kMiB, 5 * kGiB, 255 * kGiB, 300 * kGiB}) {
+    const auto ranges = memory_ranges(size, kBits);
+    ASSERT_TRUE(ranges);
+    const auto windows = device_memory_windows(*ranges, kBits);
+    ASSERT_FALSE(windows.empty());
+    EXPECT_EQ(windows[0].end(), 1ULL << kBits);
+    for (const auto& window : windows) {
+      EXPECT_EQ(window.start % (2 * kGiB), 0U);
+      EXPECT_TRUE(window.start >= 512 * kGiB ||
+                  (window.start >= 4 * kGiB && window.end() <= 256 * kGiB));
+      for (const auto& range : *ranges) {
+        EXPECT_TRUE(window.end() <= range.start || window.start >= range.end());
+      }
+    }
+  }
+}
+
+TEST(DeviceMemoryWindows, StartAt512GiBWhereTheProcessorReachesThat) {
+  const auto ranges = memory_ranges(128 * kMiB, 40);
+  const auto windows = device_memory_windows(*ranges, 40);
+  ASSERT_EQ(windows.size(), 2U);
+  EXPECT_EQ(windows[0].start, 512 * kGiB);
+  EXPECT_EQ(windows[0].end(), 1024 * kGiB);
+  EXPECT_EQ(windows[1].start, 4 * kGiB);
+  EXPECT_EQ(windows[1].end(), 256 * kGiB);
+}
+
+TEST(DeviceMemoryWindows, AreBehindMemoryOnASmallProcessor) {
+  const auto ranges = memory_ranges(6 * kGiB, 36);
+  const auto windows = device_memory_windows(*ranges, 36);
+  ASSERT_EQ(windows.size(), 1U);
+  EXPECT_EQ(windows[0].start, 8 * kGiB);  // RAM ends at 7 GiB
+  EXPECT_EQ(windows[0].end(), 64 * kGiB);
+  EXPECT_TRUE(device_memory_windows(*memory_ranges(3 * kGiB, 32), 32).empty());
+}
+
 TEST(MemoryRanges, RefusesSizesThatCannotBe) {
   for (const std::uint64_t size : {std::uint64_t{0}, kMiB - 4096, kMiB + 1, 128 * kMiB + 512}) {
     const auto ranges = memory_ranges(size, kBits);

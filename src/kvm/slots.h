@@ -1,0 +1,30 @@
+// The memory slots of a VM, for devices that bring memory of their own.
+#pragma once
+
+#include "kvm/kvm.h"
+#include "memory/address_space.h"
+
+namespace mote::kvm {
+
+class Slots final : public memory::SlotTable {
+ public:
+  // `vm` outlives it. With `log_dirty_pages`, KVM notes what the guest writes, as in RAM.
+  Slots(const Vm& vm, bool log_dirty_pages) : vm_(vm), log_dirty_pages_(log_dirty_pages) {}
+
+  Result<void> set(std::uint32_t number, const memory::Range& range, std::byte* host,
+                   memory::Access access) override {
+    const std::uint32_t flags = access == memory::Access::kRead ? KVM_MEM_READONLY
+                                : log_dirty_pages_              ? KVM_MEM_LOG_DIRTY_PAGES
+                                                                : 0;
+    return vm_.set_slot(number, range, reinterpret_cast<std::uintptr_t>(host), flags);
+  }
+  Result<void> clear(std::uint32_t number, const memory::Range& range) override {
+    return vm_.clear_slot(number, range);
+  }
+
+ private:
+  const Vm& vm_;
+  bool log_dirty_pages_;
+};
+
+}  // namespace mote::kvm
