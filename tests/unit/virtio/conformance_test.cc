@@ -11,9 +11,18 @@
 namespace mote::virtio::test {
 namespace {
 
-// For a kind: a configuration to make it from, and a chain that it completes when it is kicked.
+// For a kind: a configuration to make it from, and a chain that it completes when it is kicked. A
+// kind whose backend the host may not have makes its devices itself: make(services), and
+// restore(services, state).
 template <typename D>
 struct KindRig;
+
+// The queue that takes the chain: the first, unless the rig has a kQueue.
+template <typename D>
+constexpr std::uint16_t queue_of() {
+  if constexpr (requires { KindRig<D>::kQueue; }) return KindRig<D>::kQueue;
+  return 0;
+}
 
 template <>
 struct KindRig<Block> {
@@ -36,9 +45,24 @@ template <typename D>
 class DeviceConformance : public ::testing::Test {
  protected:
   static constexpr std::uint16_t kSize = 16;
+  static constexpr std::uint16_t kQueue = queue_of<D>();
 
-  DeviceConformance() { build(D::create(rig_.config, services_)); }
+  DeviceConformance() { build(make()); }
 
+  Result<std::unique_ptr<D>> make() {
+    if constexpr (requires { rig_.make(services_); }) {
+      return rig_.make(services_);
+    } else {
+      return D::create(rig_.config, services_);
+    }
+  }
+  Result<std::unique_ptr<D>> restore(const D::State& state) {
+    if constexpr (requires { rig_.restore(services_, state); }) {
+      return rig_.restore(services_, state);
+    } else {
+      return D::restore(rig_.config, services_, state);
+    }
+  }
   void build(Result<std::unique_ptr<D>> made) {
     if (!made) throw std::runtime_error(made.error().text());
     device_ = std::move(*made);
@@ -54,12 +78,15 @@ class DeviceConformance : public ::testing::Test {
             .interrupt = &interrupt_,
             .run = [](const std::function<void()>& task) { task(); }};
   }
-  // A start with the ring of this test at queue 0; other queues stay as they are.
-  std::uint32_t start() { return driver_->start(driver_->offered(), ring_->addresses()); }
+  // A start with the ring of this test at kQueue; other queues stay as they are.
+  std::uint32_t start() { return start(driver_->offered()); }
+  std::uint32_t start(std::uint64_t features) {
+    return driver_->start(features, ring_->addresses(), kQueue);
+  }
   void fresh_ring() { ring_.emplace(memory_, kSize); }
   void kick() {
-    driver_->set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-    mmio_->handle_notify(0);
+    driver_->set(VIRTIO_MMIO_QUEUE_NOTIFY, kQueue);
+    mmio_->handle_notify(kQueue);
   }
   // One chain through all of it.
   void expect_works() {
@@ -102,12 +129,12 @@ TYPED_TEST(DeviceConformance, TraitsAreSound) {
 TYPED_TEST(DeviceConformance, StartsWorksAndStops) {
   EXPECT_EQ(this->start(), kDriverOk);
   this->expect_works();
-  const auto queue = this->device_->stop(0);
+  const auto queue = this->device_->stop(this->kQueue);
   ASSERT_TRUE(queue);
   EXPECT_EQ(queue->in_flight(), 0U);
   EXPECT_EQ(queue->forgotten(), 0U);
-  EXPECT_FALSE(this->device_->stop(0)) << "stopped once";
-  this->device_->kick(0);
+  EXPECT_FALSE(this->device_->stop(this->kQueue)) << "stopped once";
+  this->device_->kick(this->kQueue);
 }
 
 TYPED_TEST(DeviceConformance, WorksWithNoFeatureOfTheRing) {
@@ -115,7 +142,7 @@ TYPED_TEST(DeviceConformance, WorksWithNoFeatureOfTheRing) {
                               ~(std::uint64_t{1} << VIRTIO_RING_F_EVENT_IDX) &
                               ~(std::uint64_t{1} << VIRTIO_RING_F_INDIRECT_DESC);
   this->ring_.emplace(this->memory_, this->kSize, 0x10000, plain);
-  EXPECT_EQ(this->driver_->start(plain, this->ring_->addresses()), kDriverOk);
+  EXPECT_EQ(this->start(plain), kDriverOk);
   this->expect_works();
 }
 
@@ -131,9 +158,9 @@ TYPED_TEST(DeviceConformance, ResetsAndStartsAnew) {
 TYPED_TEST(DeviceConformance, ResetWithChainsWaitingTouchesThemNoMore) {
   this->start();
   for (int i = 0; i < 3; ++i) this->rig_.work(*this->ring_).push();
-  this->driver_->set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+  this->driver_->set(VIRTIO_MMIO_QUEUE_NOTIFY, this->kQueue);
   this->driver_->set_status(0);
-  this->mmio_->handle_notify(0);  // the kick that was under way
+  this->mmio_->handle_notify(this->kQueue);  // the kick that was under way
   EXPECT_TRUE(this->ring_->take_used().empty());
   this->fresh_ring();
   EXPECT_EQ(this->start(), kDriverOk);
@@ -157,7 +184,7 @@ TYPED_TEST(DeviceConformance, ResetDuringAPauseIsAReset) {
   this->mmio_->pause();
   EXPECT_EQ(this->driver_->set_status(0), 0U);
   this->mmio_->resume();
-  EXPECT_FALSE(this->device_->stop(0));
+  EXPECT_FALSE(this->device_->stop(this->kQueue));
   this->fresh_ring();
   EXPECT_EQ(this->start(), kDriverOk);
   this->expect_works();
@@ -189,7 +216,7 @@ TYPED_TEST(DeviceConformance, GoesOnInARestoredMachine) {
   const auto state = this->device_->save();
   this->mmio_.reset();
 
-  auto device = TypeParam::restore(this->rig_.config, this->services_, state);
+  auto device = this->restore(state);
   ASSERT_TRUE(device);
   this->device_ = std::move(*device);
   auto mmio = Mmio::restore(this->parts(), *transport);
@@ -218,7 +245,7 @@ TYPED_TEST(DeviceConformance, AStateInTheMiddleOfNegotiationGoesOn) {
   (*mmio)->resume();
   this->mmio_ = std::move(*mmio);
   this->driver_.emplace(*this->mmio_);
-  this->driver_->set_up_queue(0, this->ring_->addresses());
+  this->driver_->set_up_queue(this->kQueue, this->ring_->addresses());
   EXPECT_EQ(this->driver_->set_status(kDriverOk), kDriverOk);
   this->expect_works();
 }
@@ -228,6 +255,7 @@ TYPED_TEST(DeviceConformance, AStateThatDoesNotFitIsRefused) {
   this->mmio_->pause();
   const auto good = this->mmio_->save();
   ASSERT_TRUE(good);
+  constexpr std::uint16_t q = TestFixture::kQueue;
   const auto refused = [&](auto spoil) {
     MmioState bad = *good;
     spoil(bad.session);
@@ -240,10 +268,10 @@ TYPED_TEST(DeviceConformance, AStateThatDoesNotFitIsRefused) {
   EXPECT_TRUE(refused([](SessionState& s) { s.driver_features = 0; }));
   EXPECT_TRUE(refused([](SessionState& s) { s.queues.emplace_back(); }));
   EXPECT_TRUE(refused([](SessionState& s) { s.queues.clear(); }));
-  EXPECT_TRUE(refused([](SessionState& s) { s.queues[0].running.reset(); }));
-  EXPECT_TRUE(refused([](SessionState& s) { ++s.queues[0].running->next_avail; }));
-  EXPECT_TRUE(refused([](SessionState& s) { s.queues[0].descriptors = kLowEnd; }));
-  EXPECT_TRUE(refused([](SessionState& s) { s.queues[0].size = 3; }));
+  EXPECT_TRUE(refused([](SessionState& s) { s.queues[q].running.reset(); }));
+  EXPECT_TRUE(refused([](SessionState& s) { ++s.queues[q].running->next_avail; }));
+  EXPECT_TRUE(refused([](SessionState& s) { s.queues[q].descriptors = kLowEnd; }));
+  EXPECT_TRUE(refused([](SessionState& s) { s.queues[q].size = 3; }));
   EXPECT_TRUE(refused([](SessionState& s) { s.status = kFeaturesOk; }));
 }
 
@@ -268,7 +296,7 @@ TYPED_TEST(DeviceConformance, ALyingRingNeedsAResetAndAResetMendsIt) {
     lie.tell(*this->ring_);
     this->kick();
     EXPECT_EQ(this->driver_->status(), kDriverOk | kNeedsReset) << lie.name;
-    EXPECT_FALSE(this->device_->stop(0)) << lie.name;
+    EXPECT_FALSE(this->device_->stop(this->kQueue)) << lie.name;
     EXPECT_TRUE(this->ring_->take_used().empty()) << lie.name;
     this->driver_->set_status(0);
   }
@@ -279,7 +307,7 @@ TYPED_TEST(DeviceConformance, ALyingRingNeedsAResetAndAResetMendsIt) {
 }
 
 TYPED_TEST(DeviceConformance, GarbageInSoundChainsIsAnsweredAndNothingElse) {
-  TestDriver driver(*this->device_, 64);
+  TestDriver driver(*this->device_, 64, 0, this->kQueue);
   std::minstd_rand random(99);
   for (int round = 0; round < 3000; ++round) {
     if (round % 50 == 0) driver.ring.rewind();
@@ -300,7 +328,7 @@ TYPED_TEST(DeviceConformance, GarbageInSoundChainsIsAnsweredAndNothingElse) {
   }
   EXPECT_TRUE(driver.ring.gaps_intact());
   EXPECT_EQ(driver.host.breaks, 0);
-  const auto queue = this->device_->stop(0);
+  const auto queue = this->device_->stop(this->kQueue);
   ASSERT_TRUE(queue);
   EXPECT_EQ(queue->forgotten(), 0U);
 }

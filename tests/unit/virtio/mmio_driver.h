@@ -75,9 +75,10 @@ class MmioDriver {
     set(VIRTIO_MMIO_QUEUE_READY, 1);
   }
   // A whole start with one queue; the status then.
-  std::uint32_t start(std::uint64_t features, const QueueAddresses& addresses) {
+  std::uint32_t start(std::uint64_t features, const QueueAddresses& addresses,
+                      std::uint32_t queue = 0) {
     negotiate(features);
-    set_up_queue(0, addresses);
+    set_up_queue(queue, addresses);
     return set_status(kDriverOk);
   }
 

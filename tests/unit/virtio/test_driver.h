@@ -40,24 +40,27 @@ class TestServices {
 
 class TestDriver {
  public:
-  // Starts `device` with its first queue; `device_features` are acknowledged beside the ring's.
-  TestDriver(Device& device, std::uint16_t queue_size, std::uint64_t device_features = 0)
+  // Starts `device` with its queue `queue_index`; `device_features` are acknowledged beside the
+  // ring's.
+  TestDriver(Device& device, std::uint16_t queue_size, std::uint64_t device_features = 0,
+             std::uint16_t queue_index = 0)
       : device_(device),
+        index_(queue_index),
         memory(make_memory()),
         ring(memory, queue_size, 0x10000, kRingFeatures | device_features) {
     auto queue = Queue::create({.memory = &memory,
                                 .host = &host,
-                                .index = 0,
+                                .index = index_,
                                 .max_size = queue_size,
                                 .features = ring.features()},
                                ring.addresses());
     if (!queue) throw std::runtime_error(queue.error().text());
-    auto started = device.start(0, std::move(*queue));
+    auto started = device.start(index_, std::move(*queue));
     if (!started) throw std::runtime_error(started.error().text());
   }
   ~TestDriver() {
     EXPECT_TRUE(ring.gaps_intact()) << "the device wrote outside of the buffers";
-    static_cast<void>(device_.stop(0));
+    static_cast<void>(device_.stop(index_));
   }
   TestDriver(const TestDriver&) = delete;
   TestDriver& operator=(const TestDriver&) = delete;
@@ -68,7 +71,7 @@ class TestDriver {
     int asked = 0;
     do {
       asked = host.agains;
-      device_.kick(0);
+      device_.kick(index_);
     } while (host.agains != asked);
   }
   // The one element that the device has used since the last call.
@@ -80,6 +83,7 @@ class TestDriver {
 
  private:
   Device& device_;
+  std::uint16_t index_;
 
  public:
   memory::GuestMemory memory;
