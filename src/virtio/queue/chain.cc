@@ -56,6 +56,22 @@ void ChainWriter::filled(std::uint64_t length) {
   written_ += counted;
 }
 
+bool ChainWriter::rewrite(std::uint64_t offset, std::span<const std::byte> from) {
+  if (offset > written_ || from.size() > written_ - offset) return false;
+  for (const memory::GuestSlice& part : all_) {
+    if (from.empty()) break;
+    if (offset >= part.size()) {
+      offset -= part.size();
+      continue;
+    }
+    const std::uint64_t here = std::min<std::uint64_t>(part.size() - offset, from.size());
+    static_cast<void>(part.write(offset, from.first(here)));
+    from = from.subspan(here);
+    offset = 0;
+  }
+  return true;
+}
+
 bool ChainWriter::keep_head(std::uint64_t length) {
   if (head_ != 0 || written_ != 0 || length > left_) return false;
   head_ = length;

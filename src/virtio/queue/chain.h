@@ -96,6 +96,9 @@ class ChainWriter : public ChainCursor {
   // The first `length` bytes of what room() lent last are filled now. More than was lent is a
   // defect of the caller: only what was lent counts.
   void filled(std::uint64_t length);
+  // Writes `from` over what is written already, `offset` bytes from its start; false, with nothing
+  // written, when that is not all inside. A head or tail that is kept is not written yet.
+  bool rewrite(std::uint64_t offset, std::span<const std::byte> from);
 
   // Keeps the next `length` bytes of the room for write_head(), for a header that is known only
   // when what follows it is in place; false when there is less room, or something was written or

@@ -116,6 +116,28 @@ TEST_F(QueueTest, LendsBoundedIovecs) {
   EXPECT_EQ(ring.written(head), "xxxxyy??");
 }
 
+TEST_F(QueueTest, RewritesWhatIsWrittenAndNothingElse) {
+  TestRing ring(memory_, 16);
+  Queue queue = make(ring);
+  const auto head = ring.chain().out(3).out(2).out(6).push();
+  Chain chain = next(queue);
+  const auto patch = [&](std::uint64_t offset, std::string_view bytes) {
+    return chain.out().rewrite(offset, std::as_bytes(std::span(bytes)));
+  };
+  EXPECT_FALSE(patch(0, "x")) << "nothing is written yet";
+  ASSERT_TRUE(chain.out().write(std::as_bytes(std::span(std::string_view("abcdefg")))));
+  EXPECT_TRUE(patch(2, "1234"));
+  EXPECT_TRUE(patch(7, ""));
+  EXPECT_FALSE(patch(6, "56"));
+  EXPECT_FALSE(patch(8, ""));
+  EXPECT_FALSE(patch(~std::uint64_t{0}, "12"));
+  EXPECT_EQ(chain.out().written(), 7U);
+  std::move(chain).complete();
+  queue.flush();
+  EXPECT_EQ(ring.written(head), "ab1234g????");
+  EXPECT_EQ(ring.take_used(), (std::vector<Used>{{head, 7}}));
+}
+
 TEST_F(QueueTest, KeepsATailWhereverItLies) {
   TestRing ring(memory_, 16);
   Queue queue = make(ring);
