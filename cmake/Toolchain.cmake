@@ -32,6 +32,12 @@ if(MOTE_SANITIZE)
   add_link_options(-fsanitize=address,undefined)
 endif()
 
+if(MOTE_FUZZ)
+  # The targets link libFuzzer's main; everything else is only instrumented for it.
+  add_compile_options(-O1 -gline-tables-only -fsanitize=fuzzer-no-link)
+  add_compile_definitions(_GLIBCXX_ASSERTIONS)
+endif()
+
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   string(REPLACE "-O3" "-O2" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
   add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-flto=thin;-ffunction-sections;-fdata-sections>"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/json/basic_parser_impl.hpp>
 #include <boost/json/src.hpp>
+#include <charconv>
+#include <cmath>
 #include <exception>
 #include <optional>
 
@@ -38,7 +40,7 @@ class Builder {
   bool on_number_part(Text, ErrorCode&) { return true; }
   bool on_int64(std::int64_t number, Text text, ErrorCode&);
   bool on_uint64(std::uint64_t number, Text, ErrorCode&) { return add({number}); }
-  bool on_double(double number, Text, ErrorCode&) { return add({number}); }
+  bool on_double(double number, Text text, ErrorCode& error);
   bool on_bool(bool value, ErrorCode&) { return add({value}); }
   bool on_null(ErrorCode&) { return add({nullptr}); }
   bool on_comment_part(Text, ErrorCode&) { return true; }
@@ -99,6 +101,19 @@ bool Builder::on_string(Text part, std::size_t, ErrorCode&) {
 // -0 is not a whole number to those who count from 0, as for Firecracker.
 bool Builder::on_int64(std::int64_t number, Text text, ErrorCode&) {
   return number == 0 && text.starts_with('-') ? add({-0.0}) : add({number});
+}
+
+// The parser's own conversion is a bit off for numbers of many digits, and makes infinity of those
+// that are too large.
+bool Builder::on_double(double number, Text text, ErrorCode& error) {
+  double exact = 0;
+  const auto end = text.data() + text.size();
+  if (std::from_chars(text.data(), end, exact).ec != std::errc::result_out_of_range) {
+    return add({exact});
+  }
+  if (std::abs(number) < 1) return add({0.0});
+  error = boost::json::error::exponent_overflow;
+  return false;
 }
 
 // Names are compared at an object's end, sorted: a hostile object of many names costs no square.

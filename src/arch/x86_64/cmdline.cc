@@ -64,6 +64,12 @@ Result<void> Cmdline::add(std::string_view argument) {
 }
 
 Result<void> Cmdline::add_root(std::string_view partuuid, bool read_only) {
+  if (partuuid.find_first_of(" \"") != std::string_view::npos) {
+    return fail(ErrorKind::kInvalid,
+                "the partuuid '{}' has a space or a quotation mark in it, which would make other "
+                "arguments of it",
+                partuuid);
+  }
   const std::string_view mode = read_only ? "ro" : "rw";
   return add(partuuid.empty() ? fmt::format("root=/dev/vda {}", mode)
                               : fmt::format("root=PARTUUID={} {}", partuuid, mode));

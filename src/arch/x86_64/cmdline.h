@@ -28,7 +28,7 @@ class Cmdline {
   // become longer than the protocol allows (2048 bytes with the NUL).
   Result<void> add(std::string_view argument);
   // "root=/dev/vda ro", or "root=PARTUUID=... ro" where `partuuid` is not empty; "rw" unless
-  // read_only.
+  // read_only. An error when `partuuid` would not stay one argument.
   Result<void> add_root(std::string_view partuuid, bool read_only);
   // "virtio_mmio.device=4K@0xc0001000:5".
   Result<void> add_virtio_mmio(std::uint64_t size, std::uint64_t base, std::uint32_t gsi);

@@ -56,6 +56,10 @@ TEST(Cmdline, RootByPartitionAndReadOnly) {
   Cmdline plain;
   ASSERT_TRUE(plain.add_root("", true));
   EXPECT_EQ(plain.text(), "root=/dev/vda ro");
+  for (const std::string_view several : {"a -- init", "a\"b", " "}) {
+    EXPECT_FALSE(plain.add_root(several, true)) << several;
+  }
+  EXPECT_EQ(plain.text(), "root=/dev/vda ro");
 }
 
 TEST(Cmdline, RefusesWhatIsNotPrintableAscii) {

@@ -37,6 +37,10 @@ TEST(JsonParse, TellsWholeNumbersFromOthers) {
   EXPECT_TRUE(parse("1.0")->as<double>());
   EXPECT_TRUE(parse("1e2")->as<double>());
   EXPECT_TRUE(parse("-0")->as<double>());
+  EXPECT_EQ(*parse(std::string(39, '1'))->as<double>(), 1.1111111111111111e38) << "to the last bit";
+  EXPECT_EQ(*parse("[0.1,2.2250738585072014e-308]")->as<Value::Array>()->at(1).as<double>(),
+            2.2250738585072014e-308);
+  EXPECT_EQ(*parse("1e-400")->as<double>(), 0);
 }
 
 TEST(JsonParse, NamesTheLineAndColumnOfWhatIsNotJson) {

@@ -1,0 +1,4 @@
+// All rigs of virtio devices.
+#pragma once
+
+#include "fuzz/virtio/block.h"
