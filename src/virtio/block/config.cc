@@ -25,10 +25,6 @@ Result<void> check(const BlockConfig& config) {
                 "drive '{}': io_engine Async is not supported: io_uring is not built yet; use Sync",
                 id);
   }
-  if (config.rate_limiter && (config.rate_limiter->bandwidth || config.rate_limiter->ops)) {
-    return fail(ErrorKind::kUnsupported,
-                "drive '{}': rate_limiter is not supported: rate limits are not built yet", id);
-  }
   return {};
 }
 

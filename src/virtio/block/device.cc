@@ -46,10 +46,12 @@ Block::Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType ca
       sectors_(disk_->size() / kSectorSize) {}
 
 Result<std::unique_ptr<Block>> Block::create(const BlockConfig& config,
-                                             const DeviceServices& /*services*/) {
+                                             const DeviceServices& services) {
   MOTE_TRY(auto disk, open_disk(config));
-  return std::make_unique<Block>(fmt::format("drive '{}'", config.drive_id), std::move(disk),
-                                 config.cache_type.value_or(CacheType::Unsafe));
+  auto block = std::make_unique<Block>(fmt::format("drive '{}'", config.drive_id), std::move(disk),
+                                       config.cache_type.value_or(CacheType::Unsafe));
+  if (config.rate_limiter) MOTE_CHECK(block->limit(services.loop, *config.rate_limiter));
+  return block;
 }
 
 Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config,
@@ -64,7 +66,30 @@ Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config,
   }
   // A disk that has grown stays as large as its driver knows it.
   block->sectors_ = state.sectors;
+  if (state.rate_limiter) {
+    block->make_limiter(services.loop);
+    MOTE_CHECK(block->limiter_->restore(*state.rate_limiter));
+  }
   return block;
+}
+
+BlockState Block::save() const {
+  BlockState state{.sectors = sectors_, .read_only = disk_->read_only()};
+  if (limiter_) state.rate_limiter = limiter_->save();
+  return state;
+}
+
+Result<void> Block::limit(EventLoop& loop, const RateLimiterConfig& limits) {
+  make_limiter(loop);
+  return limiter_->update(limits);
+}
+
+void Block::make_limiter(EventLoop& loop) {
+  if (limiter_) return;
+  limiter_ = std::make_unique<RateLimiter>(loop, [this] {
+    ++metrics_.rate_limiter_event_count;
+    if (queue_) serve_queue();
+  });
 }
 
 DeviceTraits Block::traits() const {
@@ -98,8 +123,12 @@ std::optional<Queue> Block::stop(std::uint16_t /*index*/) {
 void Block::kick(std::uint16_t /*index*/) {
   if (!queue_) return;
   ++metrics_.queue_event_count;
+  serve_queue();
+}
+
+void Block::serve_queue() {
   serving_ = true;
-  serve(*queue_, [this](Chain chain) { handle(std::move(chain)); });
+  serve(*queue_, [this](Chain chain) { return handle(std::move(chain)); });
   disk_->commit();
   serving_ = false;
   queue_->flush();
@@ -109,20 +138,41 @@ void Block::kick(std::uint16_t /*index*/) {
 // the driver splits its buffers (VIRTIO 1.2, 2.7.4).
 // ------------------------------------------------------------------------------------------------
 
-void Block::handle(Chain chain) {
+bool Block::handle(Chain chain) {
   if (!chain.out().keep_tail(sizeof(std::uint8_t))) {
     // No room for a status: the driver hears that nothing was written.
     ++metrics_.invalid_reqs_count;
     std::move(chain).complete();
-    return;
+    return true;
   }
   const auto header = chain.in().read<virtio_blk_outhdr>();
-  if (!header) return refuse(std::move(chain), VIRTIO_BLK_S_IOERR);
-  switch (header->type) {
+  if (!header) {
+    refuse(std::move(chain), VIRTIO_BLK_S_IOERR);
+    return true;
+  }
+  if (!admit(header->type, chain)) {
+    ++metrics_.rate_limiter_throttled_events;
+    queue_->put_back(std::move(chain));
+    return false;
+  }
+  perform(std::move(chain), header->type, header->sector);
+  return true;
+}
+
+bool Block::admit(std::uint32_t type, Chain& chain) {
+  if (!limiter_) return true;
+  std::uint64_t bytes = 0;
+  if (type == VIRTIO_BLK_T_IN) bytes = chain.out().left();
+  if (type == VIRTIO_BLK_T_OUT) bytes = chain.in().left();
+  return limiter_->admit(bytes);
+}
+
+void Block::perform(Chain chain, std::uint32_t type, std::uint64_t sector) {
+  switch (type) {
     case VIRTIO_BLK_T_IN:
-      return transfer(std::move(chain), Op::kRead, header->sector);
+      return transfer(std::move(chain), Op::kRead, sector);
     case VIRTIO_BLK_T_OUT:
-      return transfer(std::move(chain), Op::kWrite, header->sector);
+      return transfer(std::move(chain), Op::kWrite, sector);
     case VIRTIO_BLK_T_FLUSH:
       if (cache_ != CacheType::Writeback) return refuse(std::move(chain), VIRTIO_BLK_S_UNSUPP);
       return submit(park({.chain = std::move(chain), .op = Op::kFlush}), Op::kFlush, 0, {});

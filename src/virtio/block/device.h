@@ -12,6 +12,7 @@
 #include "virtio/block/metrics.h"
 #include "virtio/block/state.h"
 #include "virtio/device.h"
+#include "virtio/rate_limiter.h"
 
 namespace mote::virtio {
 
@@ -33,7 +34,9 @@ class Block final : public Device {
   // A device over any disk; `name` is for the log.
   Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType cache);
 
-  BlockState save() const { return {.sectors = sectors_, .read_only = disk_->read_only()}; }
+  BlockState save() const;
+  // Limits from now on, as RateLimiter::update(). `loop` is the machine thread's.
+  Result<void> limit(EventLoop& loop, const RateLimiterConfig& limits);
   const BlockMetrics& metrics() const { return metrics_; }
 
   DeviceTraits traits() const override;
@@ -52,7 +55,11 @@ class Block final : public Device {
   };
 
   void serve_queue();
-  void handle(Chain chain);
+  // False: the chain waits in its queue for the rate limiter.
+  bool handle(Chain chain);
+  bool admit(std::uint32_t type, Chain& chain);
+  void make_limiter(EventLoop& loop);
+  void perform(Chain chain, std::uint32_t type, std::uint64_t sector);
   void transfer(Chain chain, storage::Op op, std::uint64_t sector);
   void identify(Chain chain);
   void submit(std::size_t slot, storage::Op op, std::uint64_t offset, std::vector<iovec> buffers);
@@ -75,6 +82,7 @@ class Block final : public Device {
   std::vector<std::optional<Pending>> pending_;
   std::vector<std::size_t> free_slots_;
   std::vector<std::vector<iovec>> spare_buffers_;
+  std::unique_ptr<RateLimiter> limiter_;  // null: there never was a limit
   unsigned reported_ = 0;
   BlockMetrics metrics_;
 };

@@ -15,9 +15,12 @@ struct BlockMetrics {
   std::uint64_t write_count = 0;
   std::uint64_t write_bytes = 0;
   std::uint64_t flush_count = 0;
+  std::uint64_t rate_limiter_throttled_events = 0;  // requests that had to wait
+  std::uint64_t rate_limiter_event_count = 0;       // times that waiting had an end
 };
 BOOST_DESCRIBE_STRUCT(BlockMetrics, (),
                       (queue_event_count, invalid_reqs_count, execute_fails, read_count, read_bytes,
-                       write_count, write_bytes, flush_count))
+                       write_count, write_bytes, flush_count, rate_limiter_throttled_events,
+                       rate_limiter_event_count))
 
 }  // namespace mote::virtio

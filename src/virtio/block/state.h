@@ -1,15 +1,20 @@
-// What of a block device is saved beside its queues: what its driver believes of the disk.
+// What of a block device is saved beside its queues: what its driver believes of the disk, and
+// what its limits have left.
 #pragma once
 
 #include <boost/describe/class.hpp>
 #include <cstdint>
+#include <optional>
+
+#include "virtio/rate_limiter.h"
 
 namespace mote::virtio {
 
 struct BlockState {
   std::uint64_t sectors = 0;
   bool read_only = false;
+  std::optional<RateLimiterState> rate_limiter{};  // absent: as configured
 };
-BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only))
+BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only, rate_limiter))
 
 }  // namespace mote::virtio

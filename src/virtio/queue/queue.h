@@ -71,8 +71,8 @@ class Queue {
   // told, and from now on the queue is empty.
   Result<std::optional<Chain>> next();
 
-  // Undoes the next() that yielded `chain`, which must be the last that was taken and untouched:
-  // the next one yields it again.
+  // Undoes the next() that yielded `chain`, which must be the last that was taken, with nothing
+  // written to it: the next one yields it again, whole.
   void put_back(Chain chain);
 
   // Shows the driver all chains completed since the last call, and asks the host for an interrupt

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 #include <utility>
 
 #include "virtio/queue/queue.h"
@@ -11,7 +12,8 @@ namespace mote::virtio {
 // Hands every waiting chain of `queue` to `handle(Chain)` and flushes once a batch, with
 // notifications off meanwhile and on at the end. After one queue's size of chains it asks to be
 // kicked again instead, so that a driver which never pauses leaves the thread to others. Returns
-// early when the ring lies.
+// early when the ring lies, and when `handle` is false, which says that it has put its chain back:
+// then notifications stay off, and the device serves the queue again by itself.
 template <typename Handle>
 void serve(Queue& queue, Handle&& handle) {
   queue.disable_notifications();
@@ -30,7 +32,14 @@ void serve(Queue& queue, Handle&& handle) {
       }
       if (!*chain) break;
       --budget;
-      handle(std::move(**chain));
+      if constexpr (std::is_same_v<std::invoke_result_t<Handle&, Chain>, bool>) {
+        if (!handle(std::move(**chain))) {
+          queue.flush();
+          return;
+        }
+      } else {
+        handle(std::move(**chain));
+      }
     }
     queue.flush();
   } while (queue.enable_notifications());

@@ -1,0 +1,104 @@
+// Rate limits of a block device: what may not pass yet waits in its ring.
+#include <gtest/gtest.h>
+#include <linux/virtio_blk.h>
+
+#include "virtio/block/device.h"
+#include "virtio/fake_disk.h"
+#include "virtio/test_driver.h"
+
+namespace mote::virtio::test {
+namespace {
+
+class BlockLimitTest : public ::testing::Test {
+ protected:
+  BlockLimitTest() {
+    auto disk = std::make_unique<FakeDisk>(64);
+    disk_ = disk.get();
+    block_ = std::make_unique<Block>("drive 'test'", std::move(disk), CacheType::Unsafe);
+    driver_ = std::make_unique<TestDriver>(*block_, 64);
+  }
+  void limit(const RateLimiterConfig& limits) {
+    ASSERT_TRUE(block_->limit(*services_.loop, limits));
+  }
+  std::uint16_t push_read(std::uint32_t sectors) {
+    ChainBuilder chain = driver_->chain();
+    chain.in_value(virtio_blk_outhdr{.type = VIRTIO_BLK_T_IN, .ioprio = 0, .sector = 0});
+    chain.out(512ULL * sectors).out(1);
+    return chain.push();
+  }
+  // The requests that are answered once `count` are, or nothing happens any more.
+  std::vector<Used> wait_for(std::size_t count) {
+    std::vector<Used> all = driver_->ring.take_used();
+    while (all.size() < count && *services_.loop->run_once(2000)) {
+      for (const Used& used : driver_->ring.take_used()) all.push_back(used);
+    }
+    return all;
+  }
+
+  TestServices services_;
+  FakeDisk* disk_ = nullptr;
+  std::unique_ptr<Block> block_;
+  std::unique_ptr<TestDriver> driver_;
+};
+
+constexpr std::uint64_t kFarAway = 1'000'000'000;  // ms
+
+TEST_F(BlockLimitTest, RequestsWaitInTheRingAndAreDoneInOrder) {
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{.size = 2, .refill_time = 20}});
+  std::vector<std::uint16_t> heads;
+  for (int i = 0; i < 6; ++i) heads.push_back(push_read(1));
+  driver_->kick();
+  EXPECT_EQ(disk_->log.size(), 2U) << "the disk has seen no more";
+  const auto used = wait_for(6);
+  ASSERT_EQ(used.size(), 6U);
+  for (std::size_t i = 0; i < 6; ++i) {
+    EXPECT_EQ(used[i].head, heads[i]);
+    EXPECT_EQ(driver_->ring.written(heads[i]).back(), VIRTIO_BLK_S_OK);
+  }
+  EXPECT_GE(block_->metrics().rate_limiter_throttled_events, 2U);
+  EXPECT_GE(block_->metrics().rate_limiter_event_count, 2U);
+  EXPECT_EQ(block_->metrics().read_count, 6U);
+}
+
+TEST_F(BlockLimitTest, BytesOfDataCount) {
+  limit({.bandwidth = TokenBucketConfig{.size = 4 * 512, .refill_time = kFarAway}, .ops = {}});
+  push_read(3);
+  push_read(2);
+  push_read(1);
+  driver_->kick();
+  EXPECT_EQ(driver_->ring.take_used().size(), 1U) << "the third does not overtake the second";
+}
+
+TEST_F(BlockLimitTest, AWaitingQueueIsGivenBackWhole) {
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{.size = 1, .refill_time = kFarAway}});
+  push_read(1);
+  const auto second = push_read(1);
+  driver_->kick();
+  EXPECT_EQ(driver_->ring.take_used().size(), 1U);
+  auto queue = block_->stop(0);
+  ASSERT_TRUE(queue);
+  EXPECT_EQ(queue->in_flight(), 0U);
+  EXPECT_EQ(queue->forgotten(), 0U);
+  EXPECT_EQ(queue->save().next_avail, 1U) << "the second is still to be taken";
+  // And goes on, when there is no limit any more.
+  ASSERT_TRUE(block_->start(0, std::move(*queue)));
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{}});
+  EXPECT_EQ(driver_->used().head, second);
+}
+
+TEST_F(BlockLimitTest, SavesWhatIsLeft) {
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{.size = 3, .refill_time = kFarAway}});
+  push_read(1);
+  push_read(1);
+  driver_->kick();
+  const BlockState state = block_->save();
+  ASSERT_TRUE(state.rate_limiter && state.rate_limiter->ops);
+  EXPECT_FALSE(state.rate_limiter->bandwidth);
+  EXPECT_EQ(state.rate_limiter->ops->size, 3U);
+  auto bucket = TokenBucket::restore(*state.rate_limiter->ops, 0);
+  EXPECT_TRUE(bucket->fits(1, 0));
+  EXPECT_FALSE(bucket->fits(2, 0));
+}
+
+}  // namespace
+}  // namespace mote::virtio::test
