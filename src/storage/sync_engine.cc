@@ -12,18 +12,6 @@
 namespace mote::storage {
 namespace {
 
-// Takes `count` bytes off the front.
-void take_off(std::span<iovec>& buffers, std::size_t count) {
-  while (!buffers.empty() && count >= buffers.front().iov_len) {
-    count -= buffers.front().iov_len;
-    buffers = buffers.subspan(1);
-  }
-  if (count > 0) {
-    buffers.front().iov_base = static_cast<std::byte*>(buffers.front().iov_base) + count;
-    buffers.front().iov_len -= count;
-  }
-}
-
 template <typename Call>
 Result<void> transfer(const char* what, int fd, std::span<iovec> buffers, std::uint64_t offset,
                       Call call) {
@@ -69,7 +57,8 @@ Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bo
   if (length == 0) return {};
   const int error = allocate(fd, may_unmap ? kPunchHole : kZeroRange, offset, length);
   if (error == 0) return {};
-  if (error != EOPNOTSUPP) return fail_errno(error, "write zeroes to a disk at offset {}", offset);
+  if (!cannot_allocate(error))
+    return fail_errno(error, "write zeroes to a disk at offset {}", offset);
   std::vector<iovec> buffers;
   append_zeroes(length, buffers);
   return write_vector(fd, buffers, offset);
@@ -78,13 +67,46 @@ Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bo
 Result<void> discard(int fd, std::uint64_t offset, std::uint64_t length) {
   if (length == 0) return {};
   const int error = allocate(fd, kPunchHole, offset, length);
-  if (error == 0 || error == EOPNOTSUPP) return {};
+  if (error == 0 || cannot_allocate(error)) return {};
   return fail_errno(error, "discard of a disk at offset {}", offset);
 }
 
 Result<void> sync_data(int fd) {
   if (::fdatasync(fd) < 0) return fail_errno(errno, "flush a disk");
   return {};
+}
+
+bool cannot_allocate(int error) { return error == EOPNOTSUPP || error == EINVAL; }
+
+int allocation_mode(const DiskRequest& request) {
+  return request.op == Op::kDiscard || request.may_unmap ? kPunchHole : kZeroRange;
+}
+
+Result<void> serve_now(int fd, DiskRequest& request, std::uint64_t length) {
+  switch (request.op) {
+    case Op::kRead:
+      return read_vector(fd, request.buffers, request.offset);
+    case Op::kWrite:
+      return write_vector(fd, request.buffers, request.offset);
+    case Op::kFlush:
+      return sync_data(fd);
+    case Op::kDiscard:
+      return discard(fd, request.offset, length);
+    case Op::kWriteZeroes:
+      return write_zeroes(fd, request.offset, length, request.may_unmap);
+  }
+  return fail(ErrorKind::kInternal, "a disk request of no kind");
+}
+
+void take_off(std::span<iovec>& buffers, std::size_t count) {
+  while (!buffers.empty() && count >= buffers.front().iov_len) {
+    count -= buffers.front().iov_len;
+    buffers = buffers.subspan(1);
+  }
+  if (count > 0) {
+    buffers.front().iov_base = static_cast<std::byte*>(buffers.front().iov_base) + count;
+    buffers.front().iov_len -= count;
+  }
 }
 
 }  // namespace mote::storage

@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/result.h"
+#include "storage/disk.h"
 
 namespace mote::storage {
 
@@ -21,5 +22,17 @@ Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bo
 Result<void> discard(int fd, std::uint64_t offset, std::uint64_t length);
 // fdatasync(2).
 Result<void> sync_data(int fd);
+
+// Does a request of `length` bytes by the calls above. Its list of buffers is changed on the way.
+Result<void> serve_now(int fd, DiskRequest& request, std::uint64_t length);
+
+// Takes `count` bytes, which are there, off the front of `buffers`, and what is empty then.
+void take_off(std::span<iovec>& buffers, std::size_t count);
+
+// Whether fallocate(2) fails with `error` (errno) because the filesystem or device does not know
+// the call, or not in pieces so small.
+bool cannot_allocate(int error);
+// What fallocate(2) is asked for, by a discard and by a request to write zeroes.
+int allocation_mode(const DiskRequest& request);
 
 }  // namespace mote::storage

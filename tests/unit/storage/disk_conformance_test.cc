@@ -5,9 +5,12 @@
 #include <filesystem>
 #include <functional>
 
+#include "storage/bounce_disk.h"
 #include "storage/disk.h"
 #include "storage/file_disk.h"
+#include "storage/raw_disk.h"
 #include "storage/temp_file.h"
+#include "storage/uring_disk.h"
 
 namespace mote::storage::test {
 namespace {
@@ -42,6 +45,64 @@ struct ForwardingRig {
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk =
       std::make_unique<ForwardingDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite)));
+};
+
+// Every operation goes through the ring, wherever the file is.
+std::unique_ptr<Disk> open_uring(const std::string& path, Access access, EventLoop& loop) {
+  auto file = RawFile::open(path, access, Cache::kBuffered);
+  file->in_memory = false;
+  return std::move(*UringDisk::create(std::move(*file), loop));
+}
+
+struct UringRig {
+  static constexpr bool kWritable = true;
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = open_uring(file.path(), Access::kReadWrite, *loop);
+};
+struct ReadOnlyUringRig {
+  static constexpr bool kWritable = false;
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = open_uring(file.path(), Access::kReadOnly, *loop);
+};
+struct InMemoryUringRig {
+  static constexpr bool kWritable = true;
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  TempFile file{pattern(), "/dev/shm/"};
+  std::unique_ptr<Disk> disk =
+      std::move(*open_raw_disk(file.path(), {.engine = Engine::kUring}, *loop));
+};
+
+// Fails what is not aligned, as direct I/O does.
+class StrictDisk final : public ForwardingDisk {
+ public:
+  using ForwardingDisk::ForwardingDisk;
+
+ protected:
+  void start(DiskRequest request, std::uint64_t length, Done done) override {
+    for (const iovec& buffer : request.buffers) {
+      if (reinterpret_cast<std::uintptr_t>(buffer.iov_base) % 4096 != 0 ||
+          buffer.iov_len % 512 != 0) {
+        return done(std::move(request), fail(ErrorKind::kIo, "not aligned"));
+      }
+    }
+    ForwardingDisk::start(std::move(request), length, std::move(done));
+  }
+};
+struct BounceRig {
+  static constexpr bool kWritable = true;
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = std::make_unique<BounceDisk>(
+      std::make_unique<StrictDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite))),
+      4096);
+};
+struct BounceUringRig {
+  static constexpr bool kWritable = true;
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  TempFile file{pattern()};
+  std::unique_ptr<Disk> disk = std::make_unique<BounceDisk>(
+      std::make_unique<StrictDisk>(open_uring(file.path(), Access::kReadWrite, *loop)), 4096);
 };
 
 template <typename Rig>
@@ -85,7 +146,8 @@ class DiskConformance : public ::testing::Test {
   const std::string before_ = pattern();
 };
 
-using Rigs = ::testing::Types<FileRig, ReadOnlyFileRig, ReadOnlyDiskRig, ForwardingRig>;
+using Rigs = ::testing::Types<FileRig, ReadOnlyFileRig, ReadOnlyDiskRig, ForwardingRig, UringRig,
+                              ReadOnlyUringRig, InMemoryUringRig, BounceRig, BounceUringRig>;
 TYPED_TEST_SUITE(DiskConformance, Rigs);
 
 TYPED_TEST(DiskConformance, SaysWhatItIs) {

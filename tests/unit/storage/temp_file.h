@@ -15,8 +15,8 @@ namespace mote::storage::test {
 
 class TempFile {
  public:
-  explicit TempFile(std::string_view content) {
-    std::string name = (::testing::TempDir() + "mote-XXXXXX");
+  explicit TempFile(std::string_view content, const std::string& directory = ::testing::TempDir()) {
+    std::string name = directory + "mote-XXXXXX";
     const int fd = ::mkstemp(name.data());
     if (fd < 0) throw std::runtime_error("mkstemp " + name);
     ::close(fd);
