@@ -94,6 +94,7 @@ arch::PlatformDevices describe_devices(std::size_t count, bool com2) {
     devices.mmio.push_back({.base = place.base, .size = virtio::Mmio::kSize, .gsi = place.gsi});
   }
   devices.vmgenid = arch::VmGenIdDevice{.address = layout::kVmGenId, .gsi = layout::kVmGenIdGsi};
+  devices.vmclock = arch::VmClockDevice{.address = layout::kVmClock, .gsi = layout::kVmClockGsi};
   devices.com2 = com2;
   return devices;
 }

@@ -30,7 +30,8 @@ Board::Board(const kvm::Vm& vm)
     : com1_line_(vm, layout::kCom1Gsi),
       com2_line_(vm, layout::kCom2Gsi),
       keyboard_line_(vm, layout::kKeyboardGsi),
-      vmgenid_line_(vm, layout::kVmGenIdGsi) {}
+      vmgenid_line_(vm, layout::kVmGenIdGsi),
+      vmclock_line_(vm, layout::kVmClockGsi) {}
 
 Result<std::unique_ptr<Board>> Board::create(const BoardSite& site, const BoardOptions& options,
                                              const devices::EndSink& end, const BoardState* state) {
@@ -67,10 +68,15 @@ Result<void> Board::make_chips(const BoardSite& site, const devices::EndSink& en
     i8042_ = std::make_unique<devices::I8042>(keyboard_line_, end);
     rtc_ = std::make_unique<devices::Rtc>(memory.below_4g, memory.above_4g);
     MOTE_TRY(vmgenid_, devices::VmGenId::create(site.memory, layout::kVmGenId, vmgenid_line_));
+    MOTE_TRY(vmclock_, devices::VmClock::create(site.memory, layout::kVmClock, vmclock_line_));
   } else {
     MOTE_TRY(i8042_, devices::I8042::restore(state->i8042, keyboard_line_, end));
     MOTE_TRY(rtc_, devices::Rtc::restore(state->rtc));
     MOTE_TRY(vmgenid_, devices::VmGenId::restore(state->vmgenid, site.memory, vmgenid_line_));
+    MOTE_TRY(vmclock_, devices::VmClock::restore(state->vmclock, site.memory, vmclock_line_));
+    // Whoever was saved may be restored more than once: each is another machine than before.
+    MOTE_CHECK(vmgenid_->regenerate());
+    vmclock_->disrupt();
   }
   acpi_pm_ = std::make_unique<devices::AcpiPm>(end);
   MOTE_CHECK(site.ports.insert(devices::kI8042Port, devices::kI8042Ports, *i8042_));
@@ -101,7 +107,8 @@ BoardState Board::save() const {
                    .com2 = {},
                    .i8042 = i8042_->save(),
                    .rtc = rtc_->save(),
-                   .vmgenid = vmgenid_->save()};
+                   .vmgenid = vmgenid_->save(),
+                   .vmclock = vmclock_->save()};
   if (com2_) state.com2 = com2_->chip().save();
   return state;
 }

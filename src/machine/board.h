@@ -13,6 +13,7 @@
 #include "devices/exit_port.h"
 #include "devices/i8042.h"
 #include "devices/rtc.h"
+#include "devices/vmclock.h"
 #include "devices/vmgenid.h"
 #include "kvm/kvm.h"
 #include "machine/irq_line.h"
@@ -27,8 +28,9 @@ struct BoardState {
   devices::I8042State i8042;
   devices::RtcState rtc;
   devices::VmGenIdState vmgenid;
+  devices::VmClockState vmclock;
 };
-BOOST_DESCRIBE_STRUCT(BoardState, (), (com1, com2, i8042, rtc, vmgenid))
+BOOST_DESCRIBE_STRUCT(BoardState, (), (com1, com2, i8042, rtc, vmgenid, vmclock))
 
 // Which chips there are, beside those that every machine has.
 struct BoardOptions {
@@ -77,12 +79,14 @@ class Board {
   IrqLine com2_line_;
   IrqLine keyboard_line_;
   IrqLine vmgenid_line_;
+  IrqLine vmclock_line_;
   std::unique_ptr<SerialPort> com1_;
   std::unique_ptr<SerialPort> com2_;
   std::unique_ptr<devices::I8042> i8042_;
   std::unique_ptr<devices::Rtc> rtc_;
   std::unique_ptr<devices::AcpiPm> acpi_pm_;
   std::optional<devices::VmGenId> vmgenid_;
+  std::optional<devices::VmClock> vmclock_;
   std::unique_ptr<devices::ExitPort> exit_port_;
   std::unique_ptr<devices::BootTimer> boot_timer_;
 };

@@ -133,6 +133,11 @@ TEST_F(BootTest, AcpiTables) {
   EXPECT_NE(number(fadt, "flags") & 1U << 20, 0) << "HW_REDUCED_ACPI";
   EXPECT_EQ(number(fadt, "sleep_register") & 0xffff, 0x0801) << "eight bits in port space";
   EXPECT_EQ(number(fadt, "sleep_address"), 0x600);
+  const Fields vmclock = line_with(output, "vmclock ");
+  EXPECT_EQ(number(vmclock, "magic"), 0x4b4c4356) << "VCLK";
+  EXPECT_EQ(number(vmclock, "size"), 4096);
+  EXPECT_EQ(number(vmclock, "sequence"), 0);
+  EXPECT_EQ(number(vmclock, "flags"), 0x300);
 }
 
 TEST_F(BootTest, CommandLineNamesVirtioDevices) {

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "arch/x86_64/layout.h"
 #include "machine/machine.h"
 
 namespace mote::machine {
@@ -140,6 +141,10 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
 
     auto second = Machine::restore(*loop_, wanted, options(), std::move(memory), *state);
     ASSERT_TRUE(second) << second.error().text();
+    // It is another machine than the first, and its guest can tell.
+    EXPECT_EQ(*(*second)->memory().read<std::uint64_t>(arch::layout::kVmClock + 104), 1U);
+    EXPECT_NE((*(*second)->memory().read<std::array<std::uint8_t, 16>>(arch::layout::kVmGenId)),
+              state->board.vmgenid.value);
     (*second)->run();
     type("d");
     // The register shows the vCPU's state, the count in memory the memory's.
@@ -149,6 +154,7 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     (*second)->pause();
     auto again = (*second)->save();
     ASSERT_TRUE(again) << again.error().text();
+    EXPECT_EQ(again->board.vmclock.disruption_marker, 1U);
     EXPECT_EQ(again->vcpus.front().tsc_khz, state->vcpus.front().tsc_khz);
     EXPECT_GE(again->vm.clock.clock, state->vm.clock.clock);
   }

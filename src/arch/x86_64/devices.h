@@ -21,9 +21,16 @@ struct VmGenIdDevice {
   std::uint32_t gsi = 0;
 };
 
+// The page that tells of disruptions of time, and the line by which it says that there was one.
+struct VmClockDevice {
+  std::uint64_t address = 0;  // of a whole page below 4 GiB
+  std::uint32_t gsi = 0;
+};
+
 struct PlatformDevices {
   std::vector<MmioDevice> mmio{};
   std::optional<VmGenIdDevice> vmgenid{};
+  std::optional<VmClockDevice> vmclock{};
   bool com2 = false;  // a second 16550; the first is always there
 };
 

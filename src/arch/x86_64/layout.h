@@ -7,7 +7,7 @@
 //   0x0000_9000            page tables              (64-bit entry only)
 //   0x0002_0000            kernel command line
 //   0x0009_fc00            EBDA: MP table
-//   0x000e_0000            ACPI: RSDP, VMGenID, tables
+//   0x000e_0000            ACPI: RSDP, VMGenID, tables; VMClock in the last page
 //   0x0010_0000            RAM for the kernel, the initrd at its top
 //   0xc000_0000 (3 GiB)    32-bit MMIO: boot timer, virtio-mmio; IOAPIC, LAPIC
 //   0x1_0000_0000 (4 GiB)  RAM
@@ -40,6 +40,9 @@ inline constexpr std::uint64_t kRsdp = 0xe0000;         // start of what a kerne
 inline constexpr std::uint64_t kVmGenId = 0xe0040;      // 16 bytes, beside the tables: no page more
 inline constexpr std::uint64_t kVmGenIdSize = 16;
 inline constexpr std::uint64_t kAcpiTables = 0xe0050;
+inline constexpr std::uint64_t kAcpiTablesEnd = 0xff000;
+inline constexpr std::uint64_t kVmClock = 0xff000;  // a page that is nothing else's: programs map it
+inline constexpr std::uint64_t kVmClockSize = 0x1000;
 inline constexpr std::uint64_t kAcpiEnd = 0x100000;
 inline constexpr std::uint64_t kHighMemory = 0x100000;  // where a kernel may be loaded
 

@@ -68,6 +68,36 @@ fadt:                                  /* prints the fields of the FADT at %edi,
     push %edi
     mov FADT_X_DSDT(%edi), %edi
     call table
+    call vmclock
+    pop %edi
+    ret
+
+vmclock:                               /* finds "AMZNC10C" in the DSDT at %edi, and prints the start of its page */
+    push %edi
+    mov TABLE_LENGTH(%edi), %ecx
+    sub $8, %ecx
+1:  cmpl $0x4e5a4d41, (%edi)
+    jne 2f
+    cmpl $0x43303143, 4(%edi)
+    je 3f
+2:  inc %edi
+    dec %ecx
+    jnz 1b
+    jmp 9f
+3:  cmpl $0x01000986, (%edi)           /* a 32-bit memory resource: tag, length, read and write; its base is behind */
+    je 4f
+    inc %edi
+    dec %ecx
+    jnz 3b
+9:  say "no vmclock\n"
+    pop %edi
+    ret
+4:  mov 4(%edi), %edi
+    say_hex32 "vmclock magic=", 0(%edi)
+    say_hex32 " size=", 4(%edi)
+    say_hex32 " sequence=", 12(%edi)
+    say_hex32 " flags=", 24(%edi)
+    say "\n"
     pop %edi
     ret
 

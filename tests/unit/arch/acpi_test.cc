@@ -27,6 +27,7 @@ PlatformDevices all_devices() {
                             .gsi = gsi});
   }
   devices.vmgenid = {.address = layout::kVmGenId, .gsi = layout::kVmGenIdGsi};
+  devices.vmclock = {.address = layout::kVmClock, .gsi = layout::kVmClockGsi};
   devices.com2 = true;
   return devices;
 }
@@ -57,7 +58,7 @@ std::map<std::string, Bytes> walk(const memory::GuestMemory& memory) {
     Bytes table = read_guest(memory, address, length);
     EXPECT_EQ(sum(table), 0) << address;
     EXPECT_GE(address, layout::kAcpiTables);
-    EXPECT_LE(address + length, layout::kAcpiEnd);
+    EXPECT_LE(address + length, layout::kAcpiTablesEnd);
     EXPECT_EQ(address % 8, 0U);
     const std::string signature(table.begin(), table.begin() + 4);
     EXPECT_TRUE(tables.emplace(signature, table).second) << signature << " twice";
@@ -191,6 +192,13 @@ TEST(AcpiTables, RefuseDevicesThatCannotBe) {
   EXPECT_NE(message_of(devices).find("aligned"), std::string::npos);
   devices.vmgenid = {.address = 0xe0040, .gsi = 99};
   EXPECT_NE(message_of(devices).find("GSI 99"), std::string::npos);
+  PlatformDevices clock;
+  for (const std::uint64_t address : {std::uint64_t{0xff800}, std::uint64_t{1} << 32}) {
+    clock.vmclock = {.address = address, .gsi = 22};
+    EXPECT_NE(message_of(clock).find("clock page"), std::string::npos) << address;
+  }
+  clock.vmclock = {.address = 0xff000, .gsi = 24};
+  EXPECT_NE(message_of(clock).find("GSI 24"), std::string::npos);
   EXPECT_FALSE(make_acpi_tables(0, {}));
   EXPECT_FALSE(make_acpi_tables(20'000, {})) << "more than the area below 1 MiB holds";
 }

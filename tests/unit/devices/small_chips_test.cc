@@ -6,6 +6,7 @@
 #include "devices/boot_timer.h"
 #include "devices/chip.h"
 #include "devices/exit_port.h"
+#include "devices/vmclock.h"
 #include "devices/vmgenid.h"
 
 namespace mote::devices {
@@ -104,6 +105,43 @@ TEST_F(VmGenIdTest, AddressIsChecked) {
   EXPECT_FALSE(VmGenId::create(memory, (1 << 20) - 8, irq)) << "passes the end";
   EXPECT_FALSE(VmGenId::create(memory, ~0ULL - 7, irq));
   EXPECT_FALSE(VmGenId::restore({.address = 1 << 20, .value = {}}, memory, irq));
+}
+
+using VmClockTest = VmGenIdTest;
+
+TEST_F(VmClockTest, WritesAPageThatLinuxTakes) {
+  auto clock = VmClock::create(memory, 0x9000, irq);
+  ASSERT_TRUE(clock);
+  EXPECT_EQ(*memory.read<std::uint32_t>(0x9000), 0x4b4c4356U) << "VCLK";
+  EXPECT_EQ(*memory.read<std::uint32_t>(0x9004), 4096U) << "less is not mapped into programs";
+  EXPECT_EQ(*memory.read<std::uint16_t>(0x9008), 1);
+  EXPECT_EQ(*memory.read<std::uint8_t>(0x900a), 0xff) << "no counter";
+  EXPECT_EQ(*memory.read<std::uint64_t>(0x900c), 0U) << "the sequence, and half of the marker";
+  EXPECT_EQ(*memory.read<std::uint64_t>(0x9018), 0x300U);
+  EXPECT_EQ(*memory.read<std::uint8_t>(0x9022), 0) << "the clock's status is unknown";
+  EXPECT_EQ(irq.count, 0);
+}
+
+TEST_F(VmClockTest, ADisruptionIsCountedAndTold) {
+  auto first = VmClock::create(memory, 0x9000, irq);
+  ASSERT_TRUE(first);
+  first->disrupt();
+  EXPECT_EQ(irq.count, 1);
+  auto restored = VmClock::restore(first->save(), memory, irq);
+  ASSERT_TRUE(restored);
+  EXPECT_EQ(*memory.read<std::uint32_t>(0x900c), 2U) << "an even sequence";
+  restored->disrupt();
+  EXPECT_EQ(*memory.read<std::uint32_t>(0x900c), 4U);
+  EXPECT_EQ(*memory.read<std::uint64_t>(0x9010), 2U) << "disruptions";
+  EXPECT_EQ(*memory.read<std::uint64_t>(0x9068), 2U) << "generations";
+  EXPECT_EQ(irq.count, 2);
+}
+
+TEST_F(VmClockTest, AddressAndStateAreChecked) {
+  EXPECT_FALSE(VmClock::create(memory, 0x9800, irq)) << "not aligned";
+  EXPECT_FALSE(VmClock::create(memory, 1 << 20, irq)) << "outside";
+  EXPECT_FALSE(VmClock::restore({.address = 1 << 20}, memory, irq));
+  EXPECT_FALSE(VmClock::restore({.address = 0x9000, .sequence = 3}, memory, irq));
 }
 
 }  // namespace

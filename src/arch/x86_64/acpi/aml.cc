@@ -157,6 +157,11 @@ Bytes device(std::string_view path, Terms terms) {
 }
 
 Bytes method(std::string_view path, unsigned arguments, bool serialized, Terms terms) {
+  return method(path, arguments, serialized, std::span(terms));
+}
+
+Bytes method(std::string_view path, unsigned arguments, bool serialized,
+             std::span<const Bytes> terms) {
   Bytes content = name_string(path);
   content.push_back(static_cast<std::uint8_t>(arguments | (serialized ? 1U << 3 : 0)));
   append(content, join(terms));
@@ -203,7 +208,9 @@ Bytes edge_interrupt(std::uint32_t gsi) {
   return bytes;
 }
 
-Bytes resources(Terms descriptors) {
+Bytes resources(Terms descriptors) { return resources(std::span(descriptors)); }
+
+Bytes resources(std::span<const Bytes> descriptors) {
   Bytes content = join(descriptors);
   append(content, Bytes{0x79, 0});  // end tag, with no checksum
   return buffer(content);

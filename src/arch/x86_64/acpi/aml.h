@@ -29,6 +29,8 @@ Bytes name(std::string_view path, const Bytes& value);
 Bytes scope(std::string_view path, std::span<const Bytes> terms);
 Bytes device(std::string_view path, Terms terms);
 Bytes method(std::string_view path, unsigned arguments, bool serialized, Terms terms);
+Bytes method(std::string_view path, unsigned arguments, bool serialized,
+             std::span<const Bytes> terms);
 
 // Statements and expressions. argument(0) to argument(6).
 Bytes argument(unsigned index);
@@ -40,5 +42,6 @@ Bytes memory32(std::uint32_t base, std::uint32_t size);   // read and write
 Bytes io_ports(std::uint16_t first, std::uint8_t count);  // 16 address bits decoded
 Bytes edge_interrupt(std::uint32_t gsi);                  // active high, exclusive
 Bytes resources(Terms descriptors);
+Bytes resources(std::span<const Bytes> descriptors);
 
 }  // namespace mote::arch::acpi

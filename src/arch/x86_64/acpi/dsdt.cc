@@ -44,14 +44,29 @@ Bytes generation_id(const VmGenIdDevice& vmgenid) {
                                                integer(vmgenid.address >> 32)}))});
 }
 
-// The generic event device (ACPI 6.5, section 5.6.9): its interrupt's method tells VGEN.
-Bytes event_device(std::uint32_t gsi) {
-  constexpr std::uint64_t kGenerationChanged = 0x80;
+// Linux's ptp_vmclock looks for this identifier; its page is a resource.
+Bytes clock_page(const VmClockDevice& vmclock) {
   return device(
-      "GED_",
-      {name("_HID", text("ACPI0013")), name("_CRS", resources({edge_interrupt(gsi)})),
-       method("_EVT", 1, true,
-              {if_equal(argument(0), integer(gsi), {notify("\\_SB.VGEN", kGenerationChanged)})})});
+      "VCLK",
+      {name("_HID", text("AMZNC10C")), name("_CID", text("VMCLOCK")), name("_DDN", text("VMCLOCK")),
+       name("_CRS", resources({memory32(static_cast<std::uint32_t>(vmclock.address),
+                                        layout::kVmClockSize)}))});
+}
+
+// The generic event device (ACPI 6.5, section 5.6.9): the method of its interrupts tells those
+// devices that have none of their own.
+Bytes event_device(const PlatformDevices& devices) {
+  constexpr std::uint64_t kChanged = 0x80;
+  std::vector<Bytes> lines;
+  std::vector<Bytes> events;
+  const auto add = [&](std::uint32_t gsi, std::string_view path) {
+    lines.push_back(edge_interrupt(gsi));
+    events.push_back(if_equal(argument(0), integer(gsi), {notify(path, kChanged)}));
+  };
+  if (devices.vmgenid) add(devices.vmgenid->gsi, "\\_SB.VGEN");
+  if (devices.vmclock) add(devices.vmclock->gsi, "\\_SB.VCLK");
+  return device("GED_", {name("_HID", text("ACPI0013")), name("_CRS", resources(lines)),
+                         method("_EVT", 1, true, events)});
 }
 
 }  // namespace
@@ -64,10 +79,9 @@ Bytes make_dsdt(const PlatformDevices& devices) {
   terms.push_back(clock());
   unsigned index = 0;
   for (const MmioDevice& mmio : devices.mmio) terms.push_back(virtio_mmio(mmio, index++));
-  if (devices.vmgenid) {
-    terms.push_back(generation_id(*devices.vmgenid));
-    terms.push_back(event_device(devices.vmgenid->gsi));
-  }
+  if (devices.vmgenid) terms.push_back(generation_id(*devices.vmgenid));
+  if (devices.vmclock) terms.push_back(clock_page(*devices.vmclock));
+  if (devices.vmgenid || devices.vmclock) terms.push_back(event_device(devices));
   Bytes bytes = scope("\\_SB", terms);
   append(bytes, name("\\_S5",
                      package({integer(layout::kSleepTypeS5), integer(0), integer(0), integer(0)})));

@@ -136,6 +136,14 @@ Result<void> check(unsigned cpus, const PlatformDevices& devices) {
                   devices.vmgenid->address);
     }
   }
+  if (devices.vmclock) {
+    MOTE_CHECK(check_gsi(devices.vmclock->gsi));
+    const std::uint64_t address = devices.vmclock->address;
+    if (address % layout::kVmClockSize != 0 || address > UINT32_MAX) {
+      return fail(ErrorKind::kInternal, "a clock page at {:#x}, not aligned or not below 4 GiB",
+                  address);
+    }
+  }
   return {};
 }
 
@@ -158,9 +166,9 @@ Result<AcpiTables> make_acpi_tables(unsigned cpus, const PlatformDevices& device
   append(pointers, place(make_fadt(dsdt)));
   append(pointers, place(make_madt(cpus)));
   acpi.rsdp = make_rsdp(place(make_table("XSDT", 1, pointers)));
-  if (acpi.tables.size() > layout::kAcpiEnd - layout::kAcpiTables) {
+  if (acpi.tables.size() > layout::kAcpiTablesEnd - layout::kAcpiTables) {
     return fail(ErrorKind::kInvalid, "the ACPI tables take {} bytes; there is room for {}",
-                acpi.tables.size(), layout::kAcpiEnd - layout::kAcpiTables);
+                acpi.tables.size(), layout::kAcpiTablesEnd - layout::kAcpiTables);
   }
   return acpi;
 }
