@@ -2,3 +2,4 @@
 #pragma once
 
 #include "fuzz/virtio/block.h"
+#include "fuzz/virtio/rng.h"

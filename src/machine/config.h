@@ -12,6 +12,7 @@
 #include "base/json_rules.h"
 #include "base/result.h"
 #include "virtio/block/config.h"
+#include "virtio/rng/config.h"
 
 namespace mote::machine {
 
@@ -71,8 +72,9 @@ struct VmConfig {
   BootSource boot_source;
   std::vector<virtio::BlockConfig> drives;
   MachineConfig machine;
+  std::optional<virtio::RngConfig> entropy = {};
 };
-BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine))
+BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, entropy))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("machine", "machine-config")};

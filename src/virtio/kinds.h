@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "virtio/block/device.h"
+#include "virtio/rng/device.h"
 
 namespace mote::virtio {
 
@@ -27,7 +28,10 @@ struct Kind {
 };
 
 // In the order in which a guest finds them.
-inline constexpr std::tuple kDeviceKinds{Kind<Block>{"drive", &BlockConfig::drive_id}};
+inline constexpr std::tuple kDeviceKinds{
+    Kind<Block>{"drive", &BlockConfig::drive_id},
+    Kind<Rng>{"entropy device"},
+};
 
 // The line of D in the table.
 template <typename D>

@@ -18,7 +18,6 @@ struct ConfigSections : machine::VmConfig {
   std::optional<json::Value> network_interfaces;
   std::optional<json::Value> vsock;
   std::optional<json::Value> balloon;
-  std::optional<json::Value> entropy;
   std::optional<json::Value> pmem;
   std::optional<json::Value> memory_hotplug;
   std::optional<json::Value> mmds_config;
@@ -26,7 +25,7 @@ struct ConfigSections : machine::VmConfig {
   std::optional<json::Value> cpu_config;
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, network_interfaces, vsock, balloon, entropy, pmem, memory_hotplug,
+                      (logger, network_interfaces, vsock, balloon, pmem, memory_hotplug,
                        mmds_config, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
@@ -40,7 +39,7 @@ constexpr auto json_rules(const ConfigSections*) {
 namespace {
 
 // What such a section may be although it is not built: an empty list of devices, a processor
-// template without a modifier. An empty `entropy` does ask for its device.
+// template without a modifier.
 enum class Harmless { kNothing, kEmptyList, kEmptyObject };
 
 struct UnbuiltSection {
@@ -53,7 +52,6 @@ constexpr std::array kUnbuilt{
     UnbuiltSection{"network-interfaces", &ConfigSections::network_interfaces, Harmless::kEmptyList},
     UnbuiltSection{"vsock", &ConfigSections::vsock},
     UnbuiltSection{"balloon", &ConfigSections::balloon},
-    UnbuiltSection{"entropy", &ConfigSections::entropy},
     UnbuiltSection{"pmem", &ConfigSections::pmem, Harmless::kEmptyList},
     UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
     UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},

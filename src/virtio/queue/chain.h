@@ -61,9 +61,8 @@ class ChainReader : public ChainCursor {
   // Copies out the next `into.size()` bytes; an error (kGuest) when fewer are left, with nothing
   // taken.
   Result<void> read(std::span<std::byte> into);
-  template <typename T>
+  template <memory::GuestValue T>
   Result<T> read() {
-    static_assert(std::is_trivially_copyable_v<T>);
     T value;
     MOTE_CHECK(read(std::as_writable_bytes(std::span(&value, 1))));
     return value;
@@ -84,9 +83,8 @@ class ChainWriter : public ChainCursor {
 
   // Writes all of `from`; an error (kGuest) when less room is left, with nothing written.
   Result<void> write(std::span<const std::byte> from);
-  template <typename T>
+  template <memory::GuestValue T>
   Result<void> write(const T& value) {
-    static_assert(std::is_trivially_copyable_v<T>);
     return write(std::as_bytes(std::span(&value, 1)));
   }
 

@@ -182,7 +182,6 @@ TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
            {"network-interfaces", R"([{"iface_id":"n","host_dev_name":"t"}])"},
            {"vsock", R"({"guest_cid":3,"uds_path":"/v"})"},
            {"balloon", R"({"amount_mib":8,"deflate_on_oom":true})"},
-           {"entropy", "{}"},
            {"pmem", R"([{"id":"p","path_on_host":"/p"}])"},
            {"memory-hotplug", R"({"total_size_mib":256})"},
            {"mmds-config", R"({"network_interfaces":[]})"},
@@ -193,6 +192,38 @@ TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
     ASSERT_FALSE(file) << name;
     EXPECT_EQ(file.error().kind(), ErrorKind::kUnsupported) << name;
     EXPECT_EQ(file.error().text(), fmt::format("{} is not built yet; leave the section out", name));
+  }
+}
+
+TEST(ConfigFile, ReadsTheEntropyDevice) {
+  const auto entropy_of = [](std::string_view text) {
+    const auto file = parse_config(file_with(fmt::format(R"("entropy":{})", text)));
+    return file ? file->vm.entropy : std::nullopt;
+  };
+  ASSERT_TRUE(entropy_of("{}")) << "an empty section asks for the device";
+  EXPECT_FALSE(entropy_of("{}")->rate_limiter);
+  EXPECT_FALSE(entropy_of("null"));
+  const auto limited = entropy_of(
+      R"({"rate_limiter":{"bandwidth":{"size":1000,"one_time_burst":10,"refill_time":100},)"
+      R"("ops":{"size":18446744073709551615,"refill_time":0}}})");
+  ASSERT_TRUE(limited && limited->rate_limiter);
+  EXPECT_EQ(limited->rate_limiter->bandwidth->size, 1000U);
+  EXPECT_EQ(limited->rate_limiter->bandwidth->one_time_burst, 10U);
+  EXPECT_EQ(limited->rate_limiter->ops->size, UINT64_MAX);
+  for (const auto& [text, error] : std::initializer_list<std::pair<const char*, const char*>>{
+           {R"({"z":1})", "entropy.z is not a known field"},
+           {"[]", "entropy is a list; it must be an object"},
+           {R"({"rate_limiter":1})", "entropy.rate_limiter is the number 1"},
+           {R"({"rate_limiter":{"ops":{"size":1}}})", "ops.refill_time is missing"},
+           {R"({"rate_limiter":{"ops":{"refill_time":1}}})", "ops.size is missing"},
+           {R"({"rate_limiter":{"ops":{"size":-1,"refill_time":1}}})", "ops.size is the number -1"},
+           {R"({"rate_limiter":{"ops":{"size":1.5,"refill_time":1}}})",
+            "ops.size is the number 1.5"},
+           {R"({"rate_limiter":{"ops":{"size":18446744073709551616,"refill_time":1}}})",
+            "ops.size is"},
+           {R"({"rate_limiter":{"iops":{}}})", "iops is not a known field"}}) {
+    EXPECT_THAT(error_of(file_with(fmt::format(R"("entropy":{})", text))), HasSubstr(error))
+        << text;
   }
 }
 

@@ -129,6 +129,18 @@ TEST(Devices, AreListedInTheGuestsOrderWithTheRootFirst) {
   EXPECT_TRUE(list_devices(with_drives({})).empty());
 }
 
+TEST(Devices, OfAKindThatHasOneAtMostHaveNoId) {
+  VmConfig config = with_drives({drive("a")});
+  config.entropy.emplace();
+  const auto devices = list_devices(config);
+  ASSERT_EQ(devices.size(), 2U);
+  EXPECT_EQ(devices[1].section, "entropy");
+  EXPECT_EQ(devices[1].id, "");
+  EXPECT_EQ(devices[1].name, "entropy device");
+  EXPECT_EQ(devices[1].config, &*config.entropy);
+  EXPECT_EQ(error_of(config), "no error");
+}
+
 TEST(Devices, AreAsManyAsHaveAnInterrupt) {
   std::vector<virtio::BlockConfig> drives;
   for (std::size_t i = 0; i < kMaxDevices; ++i) drives.push_back(drive(fmt::format("d{}", i)));
@@ -158,7 +170,7 @@ TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
             R"("partuuid":null,"is_read_only":null,"cache_type":null,"io_engine":null,)"
             R"("rate_limiter":null,"socket":null}],)"
             R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
-            R"("track_dirty_pages":false,"huge_pages":"None"}})");
+            R"("track_dirty_pages":false,"huge_pages":"None"},"entropy":null})");
   config.boot_source.boot_protocol = BootProtocol::Linux64;
   config.machine.huge_pages = HugePages::TwoMib;
   EXPECT_THAT(json::write(config),

@@ -37,6 +37,16 @@ struct KindRig<Block> {
   }
 };
 
+template <>
+struct KindRig<Rng> {
+  RngConfig config{};
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.out(64);
+    return chain;
+  }
+};
+
 template <typename... K>
 ::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
 using Devices = decltype(devices_of(kDeviceKinds));
