@@ -8,6 +8,8 @@
 #include "storage/bounce_disk.h"
 #include "storage/disk.h"
 #include "storage/file_disk.h"
+#include "storage/qcow2/disk.h"
+#include "storage/qcow2/support.h"
 #include "storage/raw_disk.h"
 #include "storage/temp_file.h"
 #include "storage/uring_disk.h"
@@ -105,6 +107,37 @@ struct BounceUringRig {
       std::make_unique<StrictDisk>(open_uring(file.path(), Access::kReadWrite, *loop)), 4096);
 };
 
+// The same bytes in an image.
+struct ImageFile {
+  explicit ImageFile(const qcow2::test::Shape& shape) : file(qcow2::test::empty_image(shape)) {
+    auto disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
+    std::string bytes = pattern();
+    EXPECT_TRUE(qcow2::test::submit(*disk, Op::kWrite, 0, bytes));
+  }
+  const std::string& path() const { return file.path(); }
+  std::string content() const {
+    auto disk = std::move(*qcow2::Qcow2Disk::open(path(), {.access = Access::kReadOnly}));
+    return qcow2::test::read_all(*disk);
+  }
+  TempFile file;
+};
+struct Qcow2Rig {
+  static constexpr bool kWritable = true;
+  ImageFile file{{.size = kSectors * kSectorSize}};
+  std::unique_ptr<Disk> disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
+};
+struct SmallClustersQcow2Rig {
+  static constexpr bool kWritable = true;
+  ImageFile file{{.size = kSectors * kSectorSize, .version = 2, .cluster_bits = 9}};
+  std::unique_ptr<Disk> disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
+};
+struct ReadOnlyQcow2Rig {
+  static constexpr bool kWritable = false;
+  ImageFile file{{.size = kSectors * kSectorSize}};
+  std::unique_ptr<Disk> disk =
+      std::move(*qcow2::Qcow2Disk::open(file.path(), {.access = Access::kReadOnly}));
+};
+
 template <typename Rig>
 class DiskConformance : public ::testing::Test {
  protected:
@@ -147,7 +180,8 @@ class DiskConformance : public ::testing::Test {
 };
 
 using Rigs = ::testing::Types<FileRig, ReadOnlyFileRig, ReadOnlyDiskRig, ForwardingRig, UringRig,
-                              ReadOnlyUringRig, InMemoryUringRig, BounceRig, BounceUringRig>;
+                              ReadOnlyUringRig, InMemoryUringRig, BounceRig, BounceUringRig,
+                              Qcow2Rig, SmallClustersQcow2Rig, ReadOnlyQcow2Rig>;
 TYPED_TEST_SUITE(DiskConformance, Rigs);
 
 TYPED_TEST(DiskConformance, SaysWhatItIs) {
@@ -282,6 +316,8 @@ TYPED_TEST(DiskConformance, DrainWaitsForWhatACompletionSubmits) {
 TYPED_TEST(DiskConformance, KnowsWhenItsFileHasGrown) {
   EXPECT_TRUE(this->disk().refresh());
   EXPECT_EQ(this->disk().size(), kSectors * 512);
+  // An image says its size itself.
+  if constexpr (std::is_same_v<decltype(this->rig_.file), ImageFile>) return;
   std::filesystem::resize_file(this->rig_.file.path(), (kSectors + 8) * 512);
   EXPECT_EQ(this->disk().size(), kSectors * 512);
   EXPECT_TRUE(this->disk().refresh());

@@ -1,0 +1,48 @@
+// A qcow2 image of version 2 or 3 as a disk.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "storage/disk.h"
+#include "storage/disk_file.h"
+#include "storage/qcow2/image.h"
+
+namespace mote::storage::qcow2 {
+
+struct Options {
+  Access access = Access::kReadWrite;
+  // Whether an image may name a backing file, which is then opened, as may its own: whoever writes
+  // an image thereby chooses files of the host that the guest reads.
+  bool backing_files = false;
+};
+
+// Images on top of one another, the one that is opened and its backing files.
+inline constexpr std::size_t kMostLayers = 16;
+
+class Qcow2Disk final : public Disk {
+ public:
+  // Opens the image at `path` and its backing files, which are opened read-only and whose format
+  // the image must say. Errors: as open_disk_file() and Image::open(); a backing file that is not
+  // allowed, not a path, or part of a loop (kInvalid).
+  static Result<std::unique_ptr<Qcow2Disk>> open(const std::string& path, const Options& options);
+  // A disk over any image; `identity` as Disk::identity().
+  Qcow2Disk(std::unique_ptr<Image> image, Access access, std::string identity);
+
+  std::uint64_t size() const override;
+  const DiskTraits& traits() const override { return traits_; }
+  bool read_only() const override { return access_ == Access::kReadOnly; }
+  std::string identity() const override { return identity_; }
+  void drain() override {}  // start() is done when it returns
+
+ protected:
+  void start(DiskRequest request, std::uint64_t length, Done done) override;
+
+ private:
+  std::unique_ptr<Image> image_;
+  Access access_;
+  std::string identity_;
+  DiskTraits traits_;
+};
+
+}  // namespace mote::storage::qcow2
