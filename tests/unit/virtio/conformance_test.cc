@@ -109,9 +109,9 @@ class DeviceConformance : public ::testing::Test {
   }
 
   KindRig<D> rig_;
-  memory::GuestMemory memory_ = make_memory();
-  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
-  DeviceServices services_{.loop = *loop_, .memory = memory_};
+  TestServices machine_;
+  const memory::GuestMemory& memory_ = machine_.memory;
+  DeviceServices services_ = machine_.get();
   std::optional<TestRing> ring_{std::in_place, memory_, kSize};
   FakeInterrupt interrupt_;
   std::unique_ptr<D> device_;

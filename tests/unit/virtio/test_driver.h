@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,13 +30,47 @@ class FakeHost : public QueueHost {
   std::string lie;
 };
 
-// What a device is given in a test.
+// Remembers which memory slots the guest has.
+class FakeSlots final : public memory::SlotTable {
+ public:
+  struct Entry {
+    memory::Range range;
+    std::byte* host = nullptr;
+    memory::Access access = memory::Access::kWrite;
+  };
+  Result<void> set(std::uint32_t number, const memory::Range& range, std::byte* host,
+                   memory::Access access) override {
+    if (fail_next) {
+      fail_next = false;
+      return fail(ErrorKind::kResource, "the fake table is full");
+    }
+    EXPECT_TRUE(slots.emplace(number, Entry{range, host, access}).second) << "a number in use";
+    return {};
+  }
+  Result<void> clear(std::uint32_t number, const memory::Range& range) override {
+    EXPECT_EQ(slots.at(number).range.start, range.start);
+    slots.erase(number);
+    return {};
+  }
+
+  std::map<std::uint32_t, Entry> slots;
+  bool fail_next = false;
+};
+
+// What a device is given in a test. Addresses for its memory begin at 8 GiB.
 class TestServices {
  public:
-  DeviceServices get() { return {.loop = *loop, .memory = memory}; }
+  DeviceServices get() { return {.loop = *loop, .memory = memory, .space = space}; }
 
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   memory::GuestMemory memory = make_memory();
+  FakeSlots slots;
+  memory::AddressSpace space{memory,
+                             [] {
+                               return std::vector<memory::Range>{{.start = std::uint64_t{8} << 30,
+                                                                  .size = std::uint64_t{8} << 30}};
+                             },
+                             slots};
 };
 
 class TestDriver {
