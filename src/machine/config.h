@@ -11,6 +11,7 @@
 
 #include "base/json_rules.h"
 #include "base/result.h"
+#include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
 #include "virtio/rng/config.h"
 
@@ -73,8 +74,9 @@ struct VmConfig {
   std::vector<virtio::BlockConfig> drives;
   MachineConfig machine;
   std::optional<virtio::RngConfig> entropy = {};
+  std::optional<virtio::BalloonConfig> balloon = {};
 };
-BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, entropy))
+BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, entropy, balloon))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("machine", "machine-config")};

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "virtio/balloon/device.h"
 #include "virtio/block/device.h"
 #include "virtio/rng/device.h"
 
@@ -31,6 +32,7 @@ struct Kind {
 inline constexpr std::tuple kDeviceKinds{
     Kind<Block>{"drive", &BlockConfig::drive_id},
     Kind<Rng>{"entropy device"},
+    Kind<Balloon>{"balloon"},
 };
 
 // The line of D in the table.

@@ -47,6 +47,20 @@ struct KindRig<Rng> {
   }
 };
 
+template <>
+struct KindRig<Balloon> {
+  BalloonConfig config{.amount_mib = 8,
+                       .deflate_on_oom = true,
+                       .stats_polling_interval_s = 1,
+                       .free_page_hinting = true,
+                       .free_page_reporting = true};
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.in_value(std::array<std::uint32_t, 4>{0x8000, 0x8002, 0x8001, 0xffffffff});
+    return chain;
+  }
+};
+
 template <typename... K>
 ::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
 using Devices = decltype(devices_of(kDeviceKinds));

@@ -4,12 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "virtio/device.h"
+#include "virtio/fake_slots.h"
 #include "virtio/test_ring.h"
 
 namespace mote::virtio::test {
@@ -30,33 +30,6 @@ class FakeHost : public QueueHost {
   std::string lie;
 };
 
-// Remembers which memory slots the guest has.
-class FakeSlots final : public memory::SlotTable {
- public:
-  struct Entry {
-    memory::Range range;
-    std::byte* host = nullptr;
-    memory::Access access = memory::Access::kWrite;
-  };
-  Result<void> set(std::uint32_t number, const memory::Range& range, std::byte* host,
-                   memory::Access access) override {
-    if (fail_next) {
-      fail_next = false;
-      return fail(ErrorKind::kResource, "the fake table is full");
-    }
-    EXPECT_TRUE(slots.emplace(number, Entry{range, host, access}).second) << "a number in use";
-    return {};
-  }
-  Result<void> clear(std::uint32_t number, const memory::Range& range) override {
-    EXPECT_EQ(slots.at(number).range.start, range.start);
-    slots.erase(number);
-    return {};
-  }
-
-  std::map<std::uint32_t, Entry> slots;
-  bool fail_next = false;
-};
-
 // What a device is given in a test. Addresses for its memory begin at 8 GiB.
 class TestServices {
  public:
@@ -65,12 +38,7 @@ class TestServices {
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   memory::GuestMemory memory = make_memory();
   FakeSlots slots;
-  memory::AddressSpace space{memory,
-                             [] {
-                               return std::vector<memory::Range>{{.start = std::uint64_t{8} << 30,
-                                                                  .size = std::uint64_t{8} << 30}};
-                             },
-                             slots};
+  memory::AddressSpace space{memory, device_window, slots};
 };
 
 class TestDriver {
