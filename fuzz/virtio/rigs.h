@@ -1,6 +1,5 @@
 // All rigs of virtio devices.
 #pragma once
 
-#include "fuzz/virtio/balloon.h"
 #include "fuzz/virtio/block.h"
 #include "fuzz/virtio/rng.h"

@@ -11,8 +11,8 @@
 
 #include "base/json_rules.h"
 #include "base/result.h"
-#include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
+#include "virtio/net/config.h"
 #include "virtio/rng/config.h"
 
 namespace mote::machine {
@@ -73,12 +73,13 @@ struct VmConfig {
   BootSource boot_source;
   std::vector<virtio::BlockConfig> drives;
   MachineConfig machine;
+  std::vector<virtio::NetConfig> network_interfaces = {};
   std::optional<virtio::RngConfig> entropy = {};
-  std::optional<virtio::BalloonConfig> balloon = {};
 };
-BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, entropy, balloon))
+BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, network_interfaces, entropy))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
+                    json::nullable("network_interfaces", "network-interfaces"),
                     json::nullable("machine", "machine-config")};
 }
 

@@ -63,8 +63,10 @@ struct Section<Config, List<Descriptor...>> {
 // ------------------------------------------------------------------------------------------------
 
 struct KindRow {
+  std::string_view section;
   void (*list)(const VmConfig& config, std::vector<ListedDevice>& into);
   Result<void> (*check)(const void* config);
+  Result<void> (*check_together)(const VmConfig& config);
 };
 
 template <typename Config>
@@ -76,7 +78,8 @@ bool is_root(const Config& config) {
 template <std::size_t kKind>
 constexpr KindRow row_of() {
   using Config = std::tuple_element_t<kKind, decltype(virtio::kDeviceKinds)>::Config;
-  return {.list =
+  return {.section = Section<Config>::name(),
+          .list =
               [](const VmConfig& config, std::vector<ListedDevice>& into) {
                 const auto& kind = std::get<kKind>(virtio::kDeviceKinds);
                 for (const Config& device : Section<Config>::of(config)) {
@@ -90,7 +93,12 @@ constexpr KindRow row_of() {
                   into.push_back(std::move(listed));
                 }
               },
-          .check = [](const void* config) { return check(*static_cast<const Config*>(config)); }};
+          .check = [](const void* config) { return check(*static_cast<const Config*>(config)); },
+          .check_together = [](const VmConfig& config) -> Result<void> {
+            const std::span<const Config> all = Section<Config>::of(config);
+            if constexpr (requires { check_together(all); }) return check_together(all);
+            return {};
+          }};
 }
 
 template <std::size_t... kKind>
@@ -153,6 +161,9 @@ Result<void> check_devices(const VmConfig& config) {
     MOTE_CHECK_WITHIN(kRows[device.kind].check(device.config), "{}", device.section);
   }
   MOTE_CHECK(check_ids(devices));
+  for (std::size_t kind = 0; kind < kRows.size(); ++kind) {
+    MOTE_CHECK_WITHIN(kRows[kind].check_together(config), "{}", kRows[kind].section);
+  }
   return check_roots(devices);
 }
 

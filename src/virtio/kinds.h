@@ -8,8 +8,8 @@
 #include <tuple>
 #include <type_traits>
 
-#include "virtio/balloon/device.h"
 #include "virtio/block/device.h"
+#include "virtio/net/device.h"
 #include "virtio/rng/device.h"
 
 namespace mote::virtio {
@@ -31,8 +31,8 @@ struct Kind {
 // In the order in which a guest finds them.
 inline constexpr std::tuple kDeviceKinds{
     Kind<Block>{"drive", &BlockConfig::drive_id},
+    Kind<Net>{"interface", &NetConfig::iface_id},
     Kind<Rng>{"entropy device"},
-    Kind<Balloon>{"balloon"},
 };
 
 // The line of D in the table.

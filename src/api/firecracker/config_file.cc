@@ -15,8 +15,8 @@ namespace mote::api::firecracker {
 // built.
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
-  std::optional<json::Value> network_interfaces;
   std::optional<json::Value> vsock;
+  std::optional<json::Value> balloon;
   std::optional<json::Value> pmem;
   std::optional<json::Value> memory_hotplug;
   std::optional<json::Value> mmds_config;
@@ -24,11 +24,10 @@ struct ConfigSections : machine::VmConfig {
   std::optional<json::Value> cpu_config;
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, network_interfaces, vsock, pmem, memory_hotplug, mmds_config,
-                       metrics, cpu_config))
+                      (logger, vsock, balloon, pmem, memory_hotplug, mmds_config, metrics,
+                       cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
-      json::named("network_interfaces", "network-interfaces"),
       json::named("memory_hotplug", "memory-hotplug"),
       json::named("mmds_config", "mmds-config"),
       json::named("cpu_config", "cpu-config"),
@@ -48,8 +47,8 @@ struct UnbuiltSection {
 };
 
 constexpr std::array kUnbuilt{
-    UnbuiltSection{"network-interfaces", &ConfigSections::network_interfaces, Harmless::kEmptyList},
     UnbuiltSection{"vsock", &ConfigSections::vsock},
+    UnbuiltSection{"balloon", &ConfigSections::balloon},
     UnbuiltSection{"pmem", &ConfigSections::pmem, Harmless::kEmptyList},
     UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
     UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},

@@ -4,6 +4,7 @@
 #include <linux/virtio_blk.h>
 
 #include "storage/temp_file.h"
+#include "virtio/fake_link.h"
 #include "virtio/kinds.h"
 #include "virtio/mmio_driver.h"
 #include "virtio/test_driver.h"
@@ -38,25 +39,28 @@ struct KindRig<Block> {
 };
 
 template <>
-struct KindRig<Rng> {
-  RngConfig config{};
+struct KindRig<Net> {
+  static constexpr std::uint16_t kQueue = 1;
+  NetConfig config{.iface_id = "rig", .host_dev_name = "tap"};
+  auto make(const DeviceServices& services) {
+    return Net::create(config, services, std::make_unique<FakeLink>());
+  }
+  auto restore(const DeviceServices& services, const NetState& state) {
+    return Net::restore(config, services, state, std::make_unique<FakeLink>());
+  }
   static ChainBuilder work(TestRing& ring) {
     ChainBuilder chain = ring.chain();
-    chain.out(64);
+    chain.in(std::string(100, 'f'));
     return chain;
   }
 };
 
 template <>
-struct KindRig<Balloon> {
-  BalloonConfig config{.amount_mib = 8,
-                       .deflate_on_oom = true,
-                       .stats_polling_interval_s = 1,
-                       .free_page_hinting = true,
-                       .free_page_reporting = true};
+struct KindRig<Rng> {
+  RngConfig config{};
   static ChainBuilder work(TestRing& ring) {
     ChainBuilder chain = ring.chain();
-    chain.in_value(std::array<std::uint32_t, 4>{0x8000, 0x8002, 0x8001, 0xffffffff});
+    chain.out(64);
     return chain;
   }
 };
@@ -123,9 +127,9 @@ class DeviceConformance : public ::testing::Test {
   }
 
   KindRig<D> rig_;
-  TestServices machine_;
-  const memory::GuestMemory& memory_ = machine_.memory;
-  DeviceServices services_ = machine_.get();
+  memory::GuestMemory memory_ = make_memory();
+  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
+  DeviceServices services_{.loop = *loop_, .memory = memory_};
   std::optional<TestRing> ring_{std::in_place, memory_, kSize};
   FakeInterrupt interrupt_;
   std::unique_ptr<D> device_;
