@@ -54,6 +54,17 @@ Result<void> check_memory(const MachineConfig& config) {
   return {};
 }
 
+// A queue without a processor of its own is of no use to a guest.
+Result<void> check_queues(const VmConfig& config) {
+  for (const virtio::BlockConfig& drive : config.drives) {
+    if (drive.num_queues <= config.machine.vcpu_count) continue;
+    return fail(ErrorKind::kInvalid,
+                "drive '{}': num_queues is {}, and the machine has {} vCPUs; one each is the most",
+                drive.drive_id, drive.num_queues, config.machine.vcpu_count);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<void> check(const BootSource& config) {
@@ -71,7 +82,8 @@ Result<void> check(const MachineConfig& config) {
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
-  return check_devices(config);
+  MOTE_CHECK(check_devices(config));
+  return check_queues(config);
 }
 
 }  // namespace mote::machine

@@ -1,11 +1,14 @@
 // What a user says of a block device (a "drive").
 #pragma once
 
+#include <array>
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
+#include <cstdint>
 #include <optional>
 #include <string>
 
+#include "base/json_rules.h"
 #include "base/result.h"
 #include "virtio/rate_limiter.h"
 
@@ -20,6 +23,9 @@ BOOST_DESCRIBE_ENUM(CacheType, Unsafe, Writeback)
 enum class IoEngine { Sync, Async };
 BOOST_DESCRIBE_ENUM(IoEngine, Sync, Async)
 
+inline constexpr std::uint32_t kMaxBlockQueues = 32;  // a machine has no more processors
+inline constexpr std::size_t kMaxSerial = 20;         // VIRTIO 1.2, 5.2.6: an id has 20 bytes
+
 struct BlockConfig {
   std::string drive_id;
   std::optional<std::string> path_on_host{};  // a raw image or a block device
@@ -31,10 +37,17 @@ struct BlockConfig {
   std::optional<IoEngine> io_engine{};    // absent: Sync
   std::optional<RateLimiterConfig> rate_limiter{};
   std::optional<std::string> socket{};  // of a vhost-user backend, in place of path_on_host
+  // Mote's own.
+  bool direct = false;                  // around the host's page cache
+  std::optional<std::string> serial{};  // the guest's serial number; absent: the file's numbers
+  std::uint32_t num_queues = 1;         // up to the number of vCPUs
 };
 BOOST_DESCRIBE_STRUCT(BlockConfig, (),
                       (drive_id, path_on_host, is_root_device, partuuid, is_read_only, cache_type,
-                       io_engine, rate_limiter, socket))
+                       io_engine, rate_limiter, socket, direct, serial, num_queues))
+constexpr auto json_rules(const BlockConfig*) {
+  return std::array{json::sparse("direct"), json::sparse("serial"), json::sparse("num_queues")};
+}
 
 // Whether the values make sense and are built, without a look at the host: the error names the
 // drive and the field.

@@ -1,5 +1,6 @@
-// The block device (VIRTIO 1.2, 5.2): one queue of reads, writes, flushes and requests for an id,
-// done by a storage::Disk straight on the guest's buffers. Belongs to the machine thread.
+// The block device (VIRTIO 1.2, 5.2): queues of reads, writes, flushes, discards, requests to write
+// zeroes and requests for an id, done by a storage::Disk straight on the guest's buffers. Belongs
+// to the machine thread.
 #pragma once
 
 #include <memory>
@@ -16,28 +17,53 @@
 
 namespace mote::virtio {
 
-class Block final : public Device {
+// What of a block device its disk does not say.
+struct BlockShape {
+  CacheType cache = CacheType::Unsafe;
+  std::uint16_t queues = 1;             // at least 1
+  std::optional<std::string> serial{};  // absent: the disk's identity
+};
+
+class Block final : public Device, private storage::CompletionListener {
  public:
   using Config = BlockConfig;
   using State = BlockState;
 
   static constexpr std::uint16_t kQueueSize = 256;
+  // Ranges of one request to discard.
+  static constexpr std::uint32_t kMostRanges = 16;
 
   // Checks `config` and opens its disk. Errors name the drive.
   static Result<std::unique_ptr<Block>> create(const BlockConfig& config,
                                                const DeviceServices& services);
   // As create(), for a driver that knows the disk as `state` says. An error when the disk has
-  // become smaller (kInvalid).
+  // become smaller, or is another in what a driver takes for fixed (kInvalid).
   static Result<std::unique_ptr<Block>> restore(const BlockConfig& config,
                                                 const DeviceServices& services,
                                                 const BlockState& state);
   // A device over any disk; `name` is for the log.
-  Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType cache);
+  Block(std::string name, std::unique_ptr<storage::Disk> disk, const BlockShape& shape);
+  Block(std::string name, std::unique_ptr<storage::Disk> disk, CacheType cache)
+      : Block(std::move(name), std::move(disk), BlockShape{.cache = cache}) {}
+  ~Block() override;
 
   BlockState save() const;
   // Limits from now on, as RateLimiter::update(). `loop` is the machine thread's.
   Result<void> limit(EventLoop& loop, const RateLimiterConfig& limits);
   const BlockMetrics& metrics() const { return metrics_; }
+
+  // Live changes, of which the driver hears; its requests under way are done before, on the disk
+  // that there was. An error leaves everything as it was.
+  // ----------------------------------------------------------------------------------------------
+
+  // Puts `disk` in the place of the present one: of any size, but the same in what a driver takes
+  // for fixed (kInvalid).
+  Result<void> replace_disk(std::unique_ptr<storage::Disk> disk);
+  // As above, the disk being what create()'s configuration makes of `path` (kState: there was
+  // none).
+  Result<void> replace_disk(const std::string& path);
+  // Looks at the size of the file anew.
+  Result<void> refresh();
 
   DeviceTraits traits() const override;
   void read_config(std::uint32_t offset, std::span<std::byte> into) const override;
@@ -46,27 +72,51 @@ class Block final : public Device {
   void kick(std::uint16_t index) override;
 
  private:
-  // A request that the disk has.
+  // A request that the disk has, as one or, with ranges, as several of its own.
   struct Pending {
     Chain chain;
     storage::Op op = storage::Op::kRead;
     std::uint64_t length = 0;  // bytes of data
     bool sync_after = false;   // a write that is on stable storage before the driver hears of it
+    std::uint32_t parts = 1;   // that the disk has still
+    bool failed = false;
+    std::uint64_t since_us = 0;
+  };
+  // What create() was given, for replace_disk().
+  struct Origin {
+    BlockConfig config;
+    EventLoop& loop;
   };
 
-  void serve_queue();
+  // Changes to the disk, in device.cc
+  Result<void> adopt(std::unique_ptr<storage::Disk> disk);
+  Result<void> counted(Result<void> result);
+  void settle_all();
+
+  // Requests, in requests.cc
+  void serve_queue(Queue& queue);
+  void serve_all();
   // False: the chain waits in its queue for the rate limiter.
-  bool handle(Chain chain);
+  bool handle(Queue& queue, Chain chain);
   bool admit(std::uint32_t type, Chain& chain);
   void make_limiter(EventLoop& loop);
-  void perform(Chain chain, std::uint32_t type, std::uint64_t sector);
-  void transfer(Chain chain, storage::Op op, std::uint64_t sector);
+  void perform(Queue& queue, Chain chain, std::uint32_t type, std::uint64_t sector);
+  void transfer(const Queue& queue, Chain chain, storage::Op op, std::uint64_t sector);
+  void change_ranges(Chain chain, storage::Op op);
+  std::uint8_t read_ranges(Chain& chain, storage::Op op);
+  bool fits(std::uint64_t sector, std::uint64_t length) const;
   void identify(Chain chain);
-  void submit(std::size_t slot, storage::Op op, std::uint64_t offset, std::vector<iovec> buffers);
+  void submit(std::size_t slot, storage::DiskRequest request);
   void disk_done(std::size_t slot, storage::DiskRequest request, const Result<void>& result);
   void refuse(Chain chain, std::uint8_t status);
   void answer(Chain chain, std::uint8_t status);
-  void count(const Pending& pending, const Result<void>& result);
+  void count(const Pending& pending);
+  void report(const Error& error);
+
+  // A batch: within it, answers wait for its end to be shown to the driver.
+  void begin_completions() override { ++batches_; }
+  void end_completions() override;
+  void flush_queues();
 
   std::size_t park(Pending pending);
   std::vector<iovec> take_buffers();
@@ -74,15 +124,17 @@ class Block final : public Device {
 
   std::string name_;
   std::unique_ptr<storage::Disk> disk_;
-  CacheType cache_;
+  const BlockShape shape_;
+  std::optional<Origin> origin_;
   std::uint64_t sectors_;
-  std::optional<Queue> queue_;
-  bool serving_ = false;  // inside kick(), which flushes once for all
+  std::vector<std::optional<Queue>> queues_;
+  unsigned batches_ = 0;  // that are open, one inside the other
   // Requests under way, in slots that are used again: nothing is allocated for one more request.
   std::vector<std::optional<Pending>> pending_;
   std::vector<std::size_t> free_slots_;
   std::vector<std::vector<iovec>> spare_buffers_;
-  std::unique_ptr<RateLimiter> limiter_;  // null: there never was a limit
+  std::vector<storage::DiskRequest> ranges_;  // of the request that is looked at
+  std::unique_ptr<RateLimiter> limiter_;      // null: there never was a limit
   unsigned reported_ = 0;
   BlockMetrics metrics_;
 };

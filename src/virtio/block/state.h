@@ -13,8 +13,9 @@ namespace mote::virtio {
 struct BlockState {
   std::uint64_t sectors = 0;
   bool read_only = false;
+  std::uint32_t block_size = 512;
   std::optional<RateLimiterState> rate_limiter{};  // absent: as configured
 };
-BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only, rate_limiter))
+BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only, block_size, rate_limiter))
 
 }  // namespace mote::virtio

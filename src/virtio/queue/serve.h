@@ -14,35 +14,46 @@ namespace mote::virtio {
 // kicked again instead, so that a driver which never pauses leaves the thread to others. Returns
 // early when the ring lies, and when `handle` is false, which says that it has put its chain back:
 // then notifications stay off, and the device serves the queue again by itself.
-template <typename Handle>
-void serve(Queue& queue, Handle&& handle) {
+//
+// `settle()` is called before each flush: what a device does once a batch, and may complete chains.
+template <typename Handle, typename Settle>
+void serve(Queue& queue, Handle&& handle, Settle&& settle) {
+  const auto flush = [&] {
+    settle();
+    queue.flush();
+  };
   queue.disable_notifications();
   std::uint32_t budget = queue.size();
   do {
     while (true) {
       if (budget == 0) {
-        queue.flush();
+        flush();
         queue.again();
         return;
       }
       auto chain = queue.next();
       if (!chain) {
-        queue.flush();
+        flush();
         return;
       }
       if (!*chain) break;
       --budget;
       if constexpr (std::is_same_v<std::invoke_result_t<Handle&, Chain>, bool>) {
         if (!handle(std::move(**chain))) {
-          queue.flush();
+          flush();
           return;
         }
       } else {
         handle(std::move(**chain));
       }
     }
-    queue.flush();
+    flush();
   } while (queue.enable_notifications());
+}
+
+template <typename Handle>
+void serve(Queue& queue, Handle&& handle) {
+  serve(queue, std::forward<Handle>(handle), [] {});
 }
 
 }  // namespace mote::virtio

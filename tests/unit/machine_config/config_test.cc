@@ -35,6 +35,17 @@ TEST(MachineConfig, AllowsOneTo32Vcpus) {
   EXPECT_NE(error_of(MachineConfig{.vcpu_count = UINT32_MAX}), "no error");
 }
 
+TEST(MachineConfig, ADriveHasNoMoreQueuesThanThereAreVcpus) {
+  VmConfig config{.boot_source = {.kernel_image_path = "/kernel"}};
+  config.machine.vcpu_count = 2;
+  config.drives = {drive("a"), drive("b")};
+  config.drives[1].num_queues = 2;
+  EXPECT_EQ(error_of(config), "no error");
+  config.drives[1].num_queues = 3;
+  EXPECT_EQ(error_of(config),
+            "drive 'b': num_queues is 3, and the machine has 2 vCPUs; one each is the most");
+}
+
 TEST(MachineConfig, PairsVcpusWithSmt) {
   for (const std::uint32_t count : {1U, 2U, 8U, 32U}) {
     EXPECT_EQ(error_of(MachineConfig{.vcpu_count = count, .smt = true}), "no error") << count;

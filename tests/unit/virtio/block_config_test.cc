@@ -27,7 +27,13 @@ TEST(BlockConfig, AcceptsWhatIsBuilt) {
   config.partuuid = "0eaa91a0-01";
   config.is_read_only = true;
   config.cache_type = CacheType::Writeback;
-  config.io_engine = IoEngine::Sync;
+  for (const IoEngine engine : {IoEngine::Sync, IoEngine::Async}) {
+    config.io_engine = engine;
+    EXPECT_TRUE(check(config));
+  }
+  config.direct = true;
+  config.serial = "12345678901234567890";
+  config.num_queues = 32;
   EXPECT_TRUE(check(config));
   config.rate_limiter.emplace();  // without a bucket: no limit
   config.rate_limiter = RateLimiterConfig{.bandwidth = TokenBucketConfig{.size = UINT64_MAX},
@@ -50,11 +56,23 @@ TEST(BlockConfig, RefusesWhatMakesNoSense) {
   expect_refused(config, ErrorKind::kInvalid, "path_on_host");
 }
 
+TEST(BlockConfig, RefusesABadSerialAndBadQueues) {
+  BlockConfig config = good();
+  for (const std::string& serial :
+       {std::string(), std::string(21, 'x'), std::string("a b"), std::string("a\0b", 3),
+        std::string("a\n"), std::string("\xc3\xa9")}) {
+    config.serial = serial;
+    expect_refused(config, ErrorKind::kInvalid, "serial");
+  }
+  config = good();
+  for (const std::uint32_t queues : {0U, 33U, UINT32_MAX}) {
+    config.num_queues = queues;
+    expect_refused(config, ErrorKind::kInvalid, "num_queues");
+  }
+}
+
 TEST(BlockConfig, RefusesWhatIsNotBuiltByName) {
   BlockConfig config = good();
-  config.io_engine = IoEngine::Async;
-  expect_refused(config, ErrorKind::kUnsupported, "io_engine");
-  config = good();
   config = good();
   config.path_on_host.reset();
   config.socket = "/run/blk.sock";
@@ -79,6 +97,7 @@ TEST(BlockConfig, ADiskThatShrankCannotBeRestored) {
   ASSERT_FALSE(smaller);
   EXPECT_EQ(smaller.error().kind(), ErrorKind::kInvalid);
   EXPECT_FALSE(Block::restore(config, services.get(), {.sectors = 2, .read_only = true}));
+  EXPECT_FALSE(Block::restore(config, services.get(), {.sectors = 2, .block_size = 4096}));
   const auto larger = Block::restore(config, services.get(), {.sectors = 1});
   ASSERT_TRUE(larger);
   EXPECT_EQ((*larger)->save().sectors, 1U) << "its driver knows it as it was";

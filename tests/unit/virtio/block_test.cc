@@ -197,8 +197,7 @@ TEST_F(BlockTest, BadRequestsAreAnsweredAndTouchNoDisk) {
   EXPECT_EQ(ask(driver_->chain().out(513)).status, kIoError);
   EXPECT_EQ(block_->metrics().invalid_reqs_count, 9U);
   for (const std::uint32_t type :
-       {std::uint32_t{2}, std::uint32_t{VIRTIO_BLK_T_DISCARD},
-        std::uint32_t{VIRTIO_BLK_T_WRITE_ZEROES}, std::uint32_t{UINT32_MAX}}) {
+       {std::uint32_t{2}, std::uint32_t{VIRTIO_BLK_T_SECURE_ERASE}, std::uint32_t{UINT32_MAX}}) {
     const Answer answer = ask(request(type).out(512).out(1));
     EXPECT_EQ(answer.status, kUnsupported) << type;
     EXPECT_EQ(answer.length, 1U);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 #include <deque>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,13 @@ class FakeDisk final : public storage::Disk {
   std::uint64_t size() const override { return content.size(); }
   bool read_only() const override { return protect; }
   std::string identity() const override { return id; }
+  const storage::DiskTraits& traits() const override { return facts; }
+  Result<void> refresh() override {
+    if (fail_next) return fail(ErrorKind::kIo, "the fake disk fails");
+    content.resize(grow_to.value_or(content.size()), '.');
+    return {};
+  }
+  void commit() override { ++commits; }
   void drain() override {
     ++drains;
     while (!waiting.empty()) complete_one();
@@ -40,6 +48,9 @@ class FakeDisk final : public storage::Disk {
 
   std::string content;
   std::string id = "12345";
+  storage::DiskTraits facts{.can_discard = true};
+  std::optional<std::size_t> grow_to;  // bytes after the next refresh()
+  int commits = 0;
   bool protect = false;
   bool fail_next = false;
   bool defer = false;  // requests wait for complete_one() or drain()
