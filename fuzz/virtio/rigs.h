@@ -3,3 +3,4 @@
 
 #include "fuzz/virtio/block.h"
 #include "fuzz/virtio/rng.h"
+#include "fuzz/virtio/vsock.h"

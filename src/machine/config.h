@@ -14,6 +14,7 @@
 #include "virtio/block/config.h"
 #include "virtio/net/config.h"
 #include "virtio/rng/config.h"
+#include "virtio/vsock/config.h"
 
 namespace mote::machine {
 
@@ -74,9 +75,11 @@ struct VmConfig {
   std::vector<virtio::BlockConfig> drives;
   MachineConfig machine;
   std::vector<virtio::NetConfig> network_interfaces = {};
+  std::optional<virtio::VsockConfig> vsock = {};
   std::optional<virtio::RngConfig> entropy = {};
 };
-BOOST_DESCRIBE_STRUCT(VmConfig, (), (boot_source, drives, machine, network_interfaces, entropy))
+BOOST_DESCRIBE_STRUCT(VmConfig, (),
+                      (boot_source, drives, machine, network_interfaces, vsock, entropy))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),

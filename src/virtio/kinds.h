@@ -11,6 +11,7 @@
 #include "virtio/block/device.h"
 #include "virtio/net/device.h"
 #include "virtio/rng/device.h"
+#include "virtio/vsock/device.h"
 
 namespace mote::virtio {
 
@@ -32,6 +33,7 @@ struct Kind {
 inline constexpr std::tuple kDeviceKinds{
     Kind<Block>{"drive", &BlockConfig::drive_id},
     Kind<Net>{"interface", &NetConfig::iface_id},
+    Kind<Vsock>{"vsock device"},
     Kind<Rng>{"entropy device"},
 };
 

@@ -120,7 +120,7 @@ def test_disks(vmm, kernel, tmp_path):
 
 
 @pytest.mark.parametrize("section, value", [
-    ("network-interfaces", [{"iface_id": "eth0", "host_dev_name": "tap0"}]), ("vsock", {"guest_cid": 3, "uds_path": "v.sock"}),
+    ("network-interfaces", [{"iface_id": "eth0", "host_dev_name": "tap0"}]),
     ("balloon", {"amount_mib": 0, "deflate_on_oom": False}), ("mmds-config", {"network_interfaces": []}), ("entropy", {}),
     ("cpu-config", "template.json"), ("no-such-section", {}),
 ])

@@ -179,7 +179,6 @@ TEST(ConfigFile, RefusesWrongDrives) {
 
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"vsock", R"({"guest_cid":3,"uds_path":"/v"})"},
            {"balloon", R"({"amount_mib":8,"deflate_on_oom":true})"},
            {"pmem", R"([{"id":"p","path_on_host":"/p"}])"},
            {"memory-hotplug", R"({"total_size_mib":256})"},
@@ -223,6 +222,33 @@ TEST(ConfigFile, ReadsTheEntropyDevice) {
            {R"({"rate_limiter":{"iops":{}}})", "iops is not a known field"}}) {
     EXPECT_THAT(error_of(file_with(fmt::format(R"("entropy":{})", text))), HasSubstr(error))
         << text;
+  }
+}
+
+TEST(ConfigFile, ReadsAndChecksVsock) {
+  const auto file =
+      parse_config(file_with(R"("vsock":{"guest_cid":4294967295,"uds_path":"/v","vsock_id":"x"})"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->vm.vsock);
+  EXPECT_EQ(file->vm.vsock->guest_cid, UINT32_MAX);
+  EXPECT_EQ(file->vm.vsock->uds_path, "/v");
+  for (const auto& [value, wrong] : std::initializer_list<std::pair<const char*, const char*>>{
+           {R"({"uds_path":"/v"})", "guest_cid"},
+           {R"({"guest_cid":3})", "uds_path"},
+           {R"({"guest_cid":3,"uds_path":""})", "uds_path"},
+           {R"({"guest_cid":3,"uds_path":null})", "uds_path"},
+           {R"({"guest_cid":3,"uds_path":1})", "uds_path"},
+           {R"({"guest_cid":3,"uds_path":"a\u0000b"})", "uds_path"},
+           {R"({"guest_cid":4294967296,"uds_path":"/v"})", "guest_cid"},
+           {R"({"guest_cid":-1,"uds_path":"/v"})", "guest_cid"},
+           {R"({"guest_cid":3.0,"uds_path":"/v"})", "guest_cid"},
+           {R"({"guest_cid":"3","uds_path":"/v"})", "guest_cid"},
+           {R"({"guest_cid":3,"uds_path":"/v","vsock_id":1})", "vsock_id"},
+           {R"({"guest_cid":3,"uds_path":"/v","cid":3})", "cid"},
+           {R"([])", "vsock"}}) {
+    EXPECT_THAT(error_of(file_with(fmt::format("\"vsock\":{}", value))),
+                AllOf(HasSubstr("vsock"), HasSubstr(wrong)))
+        << value;
   }
 }
 

@@ -182,7 +182,7 @@ TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
       R"("partuuid":null,"is_read_only":null,"cache_type":null,"io_engine":null,)"
       R"("rate_limiter":null,"socket":null}],)"
       R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
-      R"("track_dirty_pages":false,"huge_pages":"None"},"network-interfaces":[],"entropy":null})");
+      R"("track_dirty_pages":false,"huge_pages":"None"},"network-interfaces":[],"vsock":null,"entropy":null})");
   config.boot_source.boot_protocol = BootProtocol::Linux64;
   config.machine.huge_pages = HugePages::TwoMib;
   EXPECT_THAT(json::write(config),

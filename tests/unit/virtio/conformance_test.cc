@@ -4,6 +4,7 @@
 #include <linux/virtio_blk.h>
 
 #include "storage/temp_file.h"
+#include "temp_dir.h"
 #include "virtio/fake_link.h"
 #include "virtio/kinds.h"
 #include "virtio/mmio_driver.h"
@@ -61,6 +62,33 @@ struct KindRig<Rng> {
   static ChainBuilder work(TestRing& ring) {
     ChainBuilder chain = ring.chain();
     chain.out(64);
+    return chain;
+  }
+};
+
+template <>
+struct KindRig<Vsock> {
+  static constexpr std::uint16_t kQueue = Vsock::kTx;
+  mote::test::TempDir directory;
+  VsockConfig config{.guest_cid = 3, .uds_path = directory / "v.sock"};
+  // The saved device still has its socket.
+  Result<std::unique_ptr<Vsock>> restore(const DeviceServices& services, const VsockState& state) {
+    config.uds_path += "2";
+    return Vsock::restore(config, services, state);
+  }
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.in_value(virtio_vsock_hdr{.src_cid = 3,
+                                    .dst_cid = 2,
+                                    .src_port = 1,
+                                    .dst_port = 2,
+                                    .len = 1,
+                                    .type = VIRTIO_VSOCK_TYPE_STREAM,
+                                    .op = VIRTIO_VSOCK_OP_RW,
+                                    .flags = 0,
+                                    .buf_alloc = 0,
+                                    .fwd_cnt = 0});
+    chain.in("x");
     return chain;
   }
 };

@@ -1,0 +1,233 @@
+// The vsock device with a host in memory: credit both ways, who gets a turn, and what becomes of
+// connections when the device stops.
+#include <gtest/gtest.h>
+
+#include "virtio/vsock_rig.h"
+
+namespace mote::virtio::test {
+namespace {
+
+using vsock::Ports;
+
+using VsockFlow = VsockTest;
+
+// Credit
+// ------------------------------------------------------------------------------------------------
+
+TEST_F(VsockFlow, TheGuestsCreditIsKept) {
+  build();
+  const Ports ports{.host = 1, .guest = 2};
+  const End end = guest_dials(1, 2, 1000);
+  end->incoming = std::string(3000, 'x');
+  run_host();
+  auto packets = driver_->take();
+  EXPECT_EQ(payload_of(packets, ports).size(), 1000U);
+  EXPECT_EQ(packets.back().header.op, kCreditRequest);
+  EXPECT_EQ(end->wants_read, false) << "no need to hear of what it may not send";
+  vsock::Header update = packet(kCreditUpdate, 1, 2, 1000);
+  update.fwd_cnt = 600;
+  driver_->send(update);
+  packets = driver_->take();
+  EXPECT_EQ(payload_of(packets, ports).size(), 600U);
+  EXPECT_EQ(packets.back().header.op, kCreditRequest) << "asked anew, once";
+  driver_->send(update);
+  EXPECT_TRUE(driver_->take().empty());
+  update.fwd_cnt = 1600;
+  update.buf_alloc = 100000;
+  driver_->send(update);
+  EXPECT_EQ(payload_of(driver_->take(), ports).size(), 1400U);
+  EXPECT_EQ(end->wants_read, true);
+  // A guest that claims to have read more than it got has no credit, and harms itself alone.
+  update.fwd_cnt = 1 << 30;
+  driver_->send(update);
+  end->incoming = "y";
+  run_host();
+  EXPECT_EQ(ops(driver_->take()), Ops{kCreditRequest});
+}
+
+TEST_F(VsockFlow, AHostThatDoesNotReadCostsTheGuestItsCreditAndNothingElse) {
+  build();
+  const Ports ports{.host = 1, .guest = 2};
+  const End end = guest_dials(1, 2);
+  end->room = 1000;
+  const std::string text(vsock::kBufAlloc, 'a');
+  send(kRw, ports, text);
+  EXPECT_TRUE(end->wants_write);
+  send(kRw, ports, std::string(1000, 'b'));
+  auto packets = driver_->take();
+  EXPECT_EQ(ops(packets), Ops{kCreditUpdate});
+  EXPECT_EQ(packets[0].header.fwd_cnt, 1000U);
+  end->room = 1 << 30;
+  run_host();
+  EXPECT_EQ(end->outgoing, text + std::string(1000, 'b'));
+  EXPECT_FALSE(end->wants_write);
+  packets = driver_->take();
+  EXPECT_EQ(ops(packets), Ops{kCreditUpdate});
+  EXPECT_EQ(packets[0].header.fwd_cnt, vsock::kBufAlloc + 1000);
+}
+
+TEST_F(VsockFlow, MoreThanItsCreditIsAReset) {
+  build();
+  const Ports ports{.host = 1, .guest = 2};
+  const End end = guest_dials(1, 2);
+  end->room = 0;
+  send(kRw, ports, std::string(vsock::kBufAlloc - 1, 'a'));
+  driver_->take();
+  send(kRw, ports, "ab");
+  EXPECT_EQ(driver_->one().header.op, kRst);
+  EXPECT_TRUE(end->closed);
+}
+
+TEST_F(VsockFlow, CreditIsToldWhenAsked) {
+  build();
+  const End end = guest_dials(1, 2);
+  send(kRw, {.host = 1, .guest = 2}, "123");
+  EXPECT_TRUE(driver_->take().empty()) << "three bytes are no news";
+  send(kCreditRequest, {.host = 1, .guest = 2});
+  const Packet packet = driver_->one();
+  EXPECT_EQ(packet.header.op, kCreditUpdate);
+  EXPECT_EQ(packet.header.fwd_cnt, 3U);
+}
+
+// Turns
+// ------------------------------------------------------------------------------------------------
+
+TEST_F(VsockFlow, WithoutBuffersNothingIsReadAndNothingIsLost) {
+  build();
+  const Ports ports{.host = 1, .guest = 2};
+  const End end = guest_dials(1, 2);
+  driver_->take(false);
+  end->incoming = std::string(std::size_t{4096} * 100, 'x');
+  run_host();
+  std::size_t got = payload_of(driver_->take(false), ports).size();
+  EXPECT_EQ(got, std::size_t{4096} * driver_->kRxSlots);
+  EXPECT_EQ(end->incoming.size() + got, std::size_t{4096} * 100);
+  EXPECT_EQ(end->wants_read, false);
+  const int reads = end->reads;
+  run_host();
+  EXPECT_EQ(end->reads, reads);
+  while (got < std::size_t{4096} * 100) {
+    driver_->post(1);
+    const auto packets = driver_->take(false);
+    ASSERT_EQ(packets.size(), 1U);
+    got += packets[0].payload.size();
+  }
+  EXPECT_EQ(end->wants_read, false) << "a full read does not say that there is no more";
+  driver_->post(1);
+  EXPECT_EQ(end->wants_read, true);
+  EXPECT_TRUE(driver_->take(false).empty());
+}
+
+TEST_F(VsockFlow, AFloodLeavesTheOthersTheirTurns) {
+  build();
+  const End loud = guest_dials(1, 2);
+  const End quiet = guest_dials(1, 3);
+  driver_->take(false);
+  loud->incoming = std::string(1 << 20, 'x');
+  run_host();
+  driver_->take(false);
+  quiet->incoming = "me too";
+  run_host();
+  driver_->post(2);
+  EXPECT_EQ(payload_of(driver_->take(false), {.host = 1, .guest = 3}), "me too");
+}
+
+TEST_F(VsockFlow, ABatchIsOneInterruptAQueue) {
+  build();
+  const End end = guest_dials(1, 2);
+  driver_->take();
+  driver_->rings[0]->set_used_event(driver_->rings[0]->used_index());
+  const int before = driver_->host.interrupts;
+  end->incoming = std::string(std::size_t{4096} * 20, 'x');
+  run_host();
+  EXPECT_EQ(driver_->take().size(), 20U);
+  EXPECT_EQ(driver_->host.interrupts, before + 1);
+}
+
+TEST_F(VsockFlow, AThousandConnectionsAtOnce) {
+  build();
+  for (std::uint32_t i = 0; i < 1023; ++i) {
+    if (i % 2 == 0) {
+      guest_dials(1, 10000 + i);
+    } else {
+      host_dials(20000 + i);
+    }
+  }
+  driver_->send(packet(kRequest, 1, 1));
+  EXPECT_EQ(driver_->one().header.op, kRst);
+  const End refused = backend_->dial(1);
+  EXPECT_TRUE(refused->closed);
+  EXPECT_EQ(device_->metrics().conns_refused, 2U);
+  for (std::size_t i = 0; i < ends_.size(); ++i) ends_[i]->incoming = std::to_string(i);
+  std::vector<Packet> packets;
+  for (int round = 0; round < 20; ++round) {
+    run_host();
+    for (Packet& packet : driver_->take()) packets.push_back(std::move(packet));
+  }
+  ASSERT_EQ(packets.size(), 1023U);
+  for (const Packet& packet : packets) {
+    const std::uint32_t guest = packet.header.dst_port;
+    EXPECT_EQ(packet.payload, std::to_string(guest < 20000 ? guest - 10000 : guest - 20000));
+  }
+}
+
+TEST_F(VsockFlow, AResetOfTheDriverEndsEverything) {
+  build();
+  const End first = guest_dials(1, 2);
+  const End second = host_dials(7);
+  driver_->pause();
+  EXPECT_FALSE(backend_->listening()) << "clients wait for the next driver";
+  device_->reset();
+  EXPECT_TRUE(first->closed);
+  EXPECT_TRUE(second->closed);
+  EXPECT_EQ(device_->connections(), 0U);
+  driver_->resume();
+  EXPECT_TRUE(driver_->take().empty());
+  guest_dials(1, 2);
+}
+
+TEST_F(VsockFlow, APauseIsInvisible) {
+  build();
+  const Ports ports{.host = 1, .guest = 2};
+  const End end = guest_dials(1, 2);
+  driver_->pause();
+  end->incoming = "while it slept";
+  run_host();
+  EXPECT_EQ(end->wants_read, false) << "a paused device is not woken again and again";
+  driver_->resume();
+  EXPECT_EQ(payload_of(driver_->take(), ports), "while it slept");
+  send(kRw, ports, "thanks");
+  EXPECT_EQ(end->outgoing, "thanks");
+  EXPECT_TRUE(backend_->listening());
+}
+
+TEST_F(VsockFlow, ARestoredDriverHearsThatItsConnectionsAreGone) {
+  build();
+  Ports ports;
+  host_dials(7, &ports);
+  const VsockState state = device_->save();
+  auto backend = std::make_unique<FakeBackend>();
+  FakeBackend* hosts = backend.get();
+  auto restored = Vsock::over(kGuestCid, std::move(backend), *loop_, {}, &state);
+  ASSERT_TRUE(restored);
+  {
+    VsockDriver driver(**restored);
+    driver.post();
+    const auto small = driver.rings[2]->chain().out(3).push();
+    const auto event = driver.rings[2]->chain().out(8).push();
+    const auto later = driver.rings[2]->chain().out(8).push();
+    driver.kick(Vsock::kEvents);
+    EXPECT_EQ(driver.rings[2]->take_used(), (std::vector<Used>{{small, 0}, {event, 4}}));
+    EXPECT_EQ(driver.rings[2]->written(event), std::string(4, '\0') + "????");
+    EXPECT_EQ(driver.rings[2]->written(later), "????????") << "told once";
+    EXPECT_EQ((*restored)->metrics().ev_queue_event_fails, 1U);
+    const End end = hosts->dial(7);
+    EXPECT_EQ(driver.one().header.src_port, ports.host + 1) << "a port that the guest has not seen";
+    // A connection of before: the guest has not heard yet.
+    driver.send(packet(kRw, ports.host, 7), "too late");
+    EXPECT_EQ(driver.one().header.op, kRst);
+  }
+}
+
+}  // namespace
+}  // namespace mote::virtio::test
