@@ -70,7 +70,11 @@ class Guest::Line final : public bus::Interrupt {
   void trigger() override {}
 };
 
-World::World() : loop_(std::move(*EventLoop::create())), memory_(fresh_memory()) {}
+World::World()
+    : loop_(std::move(*EventLoop::create())),
+      memory_(fresh_memory()),
+      device_memory_(
+          std::move(*memory::GuestMemory::create({.ranges = {{0, memory::kPageSize}}}))) {}
 
 Guest::Guest(World& world, DeviceRig& rig)
     : world_(world), rig_(rig), line_(std::make_unique<Line>()), buffers_(kBuffers) {

@@ -11,23 +11,29 @@
 #include "base/event_loop.h"
 #include "fuzz/input.h"
 #include "fuzz/virtio/rig.h"
+#include "memory/address_space.h"
 #include "memory/guest_memory.h"
+#include "virtio/fake_slots.h"
 #include "virtio/transport/mmio.h"
 
 namespace mote::fuzz {
 
 // The guest's memory and the machine's loop: a device's services. Memory is the same for every
-// input, and zero at its start.
+// input, and zero at its start. What devices bring is memory of a guest of its own, anew for every
+// input.
 class World {
  public:
   World();
-  virtio::DeviceServices services() { return {.loop = *loop_, .memory = memory_}; }
+  virtio::DeviceServices services() { return {.loop = *loop_, .memory = memory_, .space = space_}; }
   EventLoop& loop() { return *loop_; }
   const memory::GuestMemory& memory() const { return memory_; }
 
  private:
   std::unique_ptr<EventLoop> loop_;
   const memory::GuestMemory& memory_;
+  memory::GuestMemory device_memory_;
+  virtio::test::FakeSlots slots_;
+  memory::AddressSpace space_{device_memory_, virtio::test::device_window, slots_};
 };
 
 class CheckedDevice;

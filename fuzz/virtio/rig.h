@@ -15,8 +15,8 @@ namespace mote::fuzz {
 // A chain as a driver would make it: buffers for the device to read, and the lengths of those that
 // it fills.
 struct Request {
-  std::vector<std::string> in;
-  std::vector<std::uint32_t> out;
+  std::vector<std::string> in{};
+  std::vector<std::uint32_t> out{};
 };
 
 // A Request to queue `queue` that every device which is well answers when it is kicked.

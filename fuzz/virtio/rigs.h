@@ -1,6 +1,7 @@
 // All rigs of virtio devices.
 #pragma once
 
+#include "fuzz/virtio/balloon.h"
 #include "fuzz/virtio/block.h"
 #include "fuzz/virtio/rng.h"
 #include "fuzz/virtio/vsock.h"

@@ -63,28 +63,27 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
-// A VM as KVM makes it: its memory, controllers and timer, and its processors.
-struct Hardware {
-  kvm::Vm vm;
-  std::vector<kvm::Vcpu> vcpus;
-};
-
-Result<Hardware> make_hardware(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
-                               const MachineConfig& config) {
+// A VM with its RAM and nothing else. Memory comes before the controllers, and so do the devices
+// that bring some: the controllers' registration leaves a grace period that a change of slots waits
+// out.
+Result<kvm::Vm> make_vm(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
+                        const MachineConfig& config) {
   MOTE_TRY(kvm::Vm vm, kvm.create_vm());
-  // Memory before the controllers: their registration leaves a grace period that a change of slots
-  // waits out.
   MOTE_CHECK(vm.set_memory(memory, config.track_dirty_pages));
   MOTE_CHECK(vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap));
+  return vm;
+}
+
+// The VM's controllers and timer, then its processors, of which each gets its LAPIC.
+Result<std::vector<kvm::Vcpu>> make_processors(const kvm::Vm& vm, unsigned count) {
   MOTE_CHECK(vm.create_irqchip());
   MOTE_CHECK(vm.create_pit());
-  // After the controllers, of which each gets its LAPIC.
   std::vector<kvm::Vcpu> vcpus;
-  for (unsigned index = 0; index < config.vcpu_count; ++index) {
+  for (unsigned index = 0; index < count; ++index) {
     MOTE_TRY(kvm::Vcpu vcpu, vm.create_vcpu(index));
     vcpus.push_back(std::move(vcpu));
   }
-  return Hardware{.vm = std::move(vm), .vcpus = std::move(vcpus)};
+  return vcpus;
 }
 
 arch::PlatformDevices describe_devices(std::size_t count, bool com2) {
@@ -120,17 +119,15 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
 }
 
 // The frequency of the guest's TSC: from the VM where it knows, as asking a vCPU makes KVM load it.
-Result<std::uint32_t> tsc_khz_of(const Hardware& hardware) {
-  if (hardware.vm.check(KVM_CAP_VM_TSC_CONTROL) != 0) return hardware.vm.tsc_khz();
-  return hardware.vcpus.front().tsc_khz();
+Result<std::uint32_t> tsc_khz_of(const kvm::Vm& vm, const kvm::Vcpu& vcpu) {
+  return vm.check(KVM_CAP_VM_TSC_CONTROL) != 0 ? vm.tsc_khz() : vcpu.tsc_khz();
 }
 
 // Every vCPU gets its CPUID and MSRs, and the first one the kernel's entry.
-Result<void> set_up_vcpus(const Hardware& hardware, Host& host, const MachineConfig& config,
-                          const arch::BootState& entry) {
-  const std::span<const kvm::Vcpu> vcpus = hardware.vcpus;
+Result<void> set_up_vcpus(const kvm::Vm& vm, std::span<const kvm::Vcpu> vcpus, Host& host,
+                          const MachineConfig& config, const arch::BootState& entry) {
   MOTE_TRY(const auto supported, host.take_cpuid());
-  MOTE_TRY(const std::uint32_t tsc_khz, tsc_khz_of(hardware));
+  MOTE_TRY(const std::uint32_t tsc_khz, tsc_khz_of(vm, vcpus.front()));
   MOTE_TRY(
       const auto cpuid,
       arch::make_cpuid({.supported = supported,
@@ -177,20 +174,23 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
     MOTE_TRY(options.host, Host::open());
   }
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
-  MOTE_TRY(Hardware hardware, make_hardware(options.host->kvm(), memory, config.machine));
-  MOTE_TRY(const arch::BootState entry,
-           load_software(memory, config, devices.size(), options.board.com2.has_value()));
-  MOTE_CHECK(set_up_vcpus(hardware, *options.host, config.machine, entry));
+  MOTE_TRY(kvm::Vm vm, make_vm(options.host->kvm(), memory, config.machine));
+  std::unique_ptr<Machine> machine(
+      new Machine(loop, std::move(options), std::move(memory), std::move(vm)));
+  MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
+  MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
+  MOTE_TRY(const arch::BootState entry, load_software(machine->memory_, config, devices.size(),
+                                                      machine->options_.board.com2.has_value()));
+  Host& host = *machine->options_.host;
+  MOTE_CHECK(set_up_vcpus(machine->vm_, vcpus, host, config.machine, entry));
+  auto worker = host.take_worker();
+  machine->kvm_ = host.take_kvm();
+  machine->options_.host.reset();
 
-  auto worker = options.host->take_worker();
-  kvm::Kvm kvm = options.host->take_kvm();
-  options.host.reset();
-  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
-                                               std::move(kvm), std::move(hardware.vm)));
   // Everything that the guest can reach by address.
   MOTE_CHECK(machine->add_board(nullptr));
-  MOTE_CHECK(machine->add_devices(devices, nullptr));
-  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), std::move(worker)));
+  MOTE_CHECK(machine->attach_devices(devices, std::move(made), nullptr));
+  MOTE_CHECK(machine->start_threads(std::move(vcpus), std::move(worker)));
   return machine;
 }
 
@@ -206,17 +206,20 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   }
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
   MOTE_CHECK(kvm.require_capabilities());
-  MOTE_TRY(Hardware hardware, make_hardware(kvm, memory, config.machine));
+  MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
+  std::unique_ptr<Machine> machine(
+      new Machine(loop, std::move(options), std::move(memory), std::move(vm)));
+  machine->kvm_ = std::move(kvm);
+  MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
+  MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   // The clock before the vCPUs, whose kvmclock starts from it.
-  MOTE_CHECK(arch::restore_vm(hardware.vm, state.vm));
-  for (std::size_t i = 0; i < hardware.vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(hardware.vcpus[i], state.vcpus[i]), "vCPU {}", i);
+  MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm));
+  for (std::size_t i = 0; i < vcpus.size(); ++i) {
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
   }
-  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(memory),
-                                               std::move(kvm), std::move(hardware.vm)));
   MOTE_CHECK(machine->add_board(&state.board));
-  MOTE_CHECK(machine->add_devices(devices, &state.devices));
-  MOTE_CHECK(machine->start_threads(std::move(hardware.vcpus), nullptr));
+  MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
+  MOTE_CHECK(machine->start_threads(std::move(vcpus), nullptr));
   return machine;
 }
 
@@ -228,11 +231,10 @@ Result<void> Machine::add_board(const BoardState* state) {
   return {};
 }
 
-Result<void> Machine::add_devices(const std::vector<ListedDevice>& devices,
-                                  const std::vector<SavedDevice>* states) {
-  const AttachmentSite site{
-      .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
-  const virtio::DeviceServices services{.loop = loop_, .memory = memory_};
+Result<Machine::Devices> Machine::make_devices(const std::vector<ListedDevice>& devices,
+                                               const std::vector<SavedDevice>* states) {
+  const virtio::DeviceServices services{.loop = loop_, .memory = memory_, .space = space_};
+  Devices made;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const ListedDevice& listed = devices[i];
     const SavedDevice* saved = states == nullptr ? nullptr : &(*states)[i];
@@ -243,13 +245,24 @@ Result<void> Machine::add_devices(const std::vector<ListedDevice>& devices,
     }
     MOTE_TRY(auto device,
              make_device(listed, services, saved == nullptr ? nullptr : &saved->device));
+    made.push_back(std::move(device));
+  }
+  return made;
+}
+
+Result<void> Machine::attach_devices(const std::vector<ListedDevice>& devices, Devices made,
+                                     const std::vector<SavedDevice>* states) {
+  const AttachmentSite site{
+      .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    const ListedDevice& listed = devices[i];
     MOTE_TRY(Attachment attachment,
-             Attachment::create(site, place_of(i), listed.name, *device,
-                                saved == nullptr ? nullptr : &saved->transport));
+             Attachment::create(site, place_of(i), listed.name, *made[i],
+                                states == nullptr ? nullptr : &(*states)[i].transport));
     devices_.push_back({.kind = listed.kind,
                         .section = listed.section,
                         .id = listed.id,
-                        .device = std::move(device),
+                        .device = std::move(made[i]),
                         .attachment = std::move(attachment)});
   }
   return {};

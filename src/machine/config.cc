@@ -54,6 +54,13 @@ Result<void> check_memory(const MachineConfig& config) {
   return {};
 }
 
+Result<void> check_balloon(const virtio::BalloonConfig& config, std::uint64_t mem_size_mib) {
+  if (config.amount_mib <= mem_size_mib) return {};
+  return fail(ErrorKind::kInvalid,
+              "balloon: amount_mib is {}; it must be at most {}, the guest's memory",
+              config.amount_mib, mem_size_mib);
+}
+
 // A queue without a processor of its own is of no use to a guest.
 Result<void> check_queues(const VmConfig& config) {
   for (const virtio::BlockConfig& drive : config.drives) {
@@ -82,6 +89,7 @@ Result<void> check(const MachineConfig& config) {
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
+  if (config.balloon) MOTE_CHECK(check_balloon(*config.balloon, config.machine.mem_size_mib));
   MOTE_CHECK(check_devices(config));
   return check_queues(config);
 }

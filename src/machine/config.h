@@ -11,6 +11,7 @@
 
 #include "base/json_rules.h"
 #include "base/result.h"
+#include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
 #include "virtio/net/config.h"
 #include "virtio/rng/config.h"
@@ -77,9 +78,10 @@ struct VmConfig {
   std::vector<virtio::NetConfig> network_interfaces = {};
   std::optional<virtio::VsockConfig> vsock = {};
   std::optional<virtio::RngConfig> entropy = {};
+  std::optional<virtio::BalloonConfig> balloon = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
-                      (boot_source, drives, machine, network_interfaces, vsock, entropy))
+                      (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),

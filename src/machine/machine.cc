@@ -1,22 +1,35 @@
 #include "machine/machine.h"
 
-#include "arch/x86_64/layout.h"
+#include "arch/x86_64/cpuid.h"
+#include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/msrs.h"
 
 namespace mote::machine {
 
-Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
-                 kvm::Vm vm)
+namespace {
+
+std::vector<memory::Range> device_windows(const memory::GuestMemory& memory) {
+  std::vector<memory::Range> ram;
+  for (const memory::RegionView& region : memory.regions()) ram.push_back(region.range);
+  return arch::device_memory_windows(ram, arch::host_physical_bits());
+}
+
+}  // namespace
+
+Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Vm vm)
     : loop_(loop),
       options_(std::move(options)),
       memory_(std::move(memory)),
-      kvm_(std::move(kvm)),
       vm_(std::move(vm)),
+      slots_(vm_, memory_.config().track_dirty_pages),
+      space_(
+          memory_, [this] { return device_windows(memory_); }, slots_),
       rendezvous_(loop) {}
 
 Machine::~Machine() {
   kMachineThread.assert_held();
   stop_vcpus();
+  space_.close();
 }
 
 void Machine::run() {
@@ -38,7 +51,7 @@ Result<MachineState> Machine::save() {
     return fail(ErrorKind::kState, "a machine is saved while it is paused, and this one runs");
   }
   MachineState state;
-  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_.msr_indices());
+  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_->msr_indices());
   const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices);
   const auto xsave_size = static_cast<std::size_t>(vm_.check(KVM_CAP_XSAVE2));
   // The vCPUs first: reading them lets KVM settle what the controllers still had for them.

@@ -13,6 +13,7 @@
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
+#include "kvm/slots.h"
 #include "machine/attachment.h"
 #include "machine/board.h"
 #include "machine/config.h"
@@ -21,6 +22,7 @@
 #include "machine/rendezvous.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
+#include "memory/address_space.h"
 #include "memory/guest_memory.h"
 #include "virtio/kinds.h"
 
@@ -81,13 +83,17 @@ class Machine {
   std::uint64_t missed_accesses() const { return ports_.missed() + mmio_.missed(); }
 
  private:
-  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
-          kvm::Vm vm);
+  using Devices = std::vector<std::unique_ptr<virtio::Device>>;
 
-  // The last steps of assembly, in order.
+  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Vm vm);
+
+  // Steps of assembly, in order. Devices are made before the VM has its controllers, as some bring
+  // memory, and attached after.
+  Result<Devices> make_devices(const std::vector<ListedDevice>& devices,
+                               const std::vector<SavedDevice>* states);
   Result<void> add_board(const BoardState* state);
-  Result<void> add_devices(const std::vector<ListedDevice>& devices,
-                           const std::vector<SavedDevice>* states);
+  Result<void> attach_devices(const std::vector<ListedDevice>& devices, Devices made,
+                              const std::vector<SavedDevice>* states);
   Result<void> start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first);
 
   virtio::Device* find_device(std::size_t kind, std::string_view id);
@@ -102,8 +108,10 @@ class Machine {
   MachineOptions options_;
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
-  kvm::Kvm kvm_;
+  std::optional<kvm::Kvm> kvm_;  // from the end of assembly on
   kvm::Vm vm_;
+  kvm::Slots slots_;
+  memory::AddressSpace space_;
   bus::Bus ports_;
   bus::Bus mmio_;
   Rendezvous rendezvous_;

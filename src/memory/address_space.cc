@@ -33,11 +33,16 @@ Slot::~Slot() {
   if (space_ != nullptr) space_->unmap(number_, range_);
 }
 
-AddressSpace::AddressSpace(GuestMemory& memory, std::vector<Range> windows, SlotTable& slots)
-    : memory_(memory), windows_(std::move(windows)), slots_(slots) {}
+AddressSpace::AddressSpace(GuestMemory& memory, FindWindows find_windows, SlotTable& slots)
+    : memory_(memory), find_windows_(std::move(find_windows)), slots_(slots) {}
+
+const std::vector<Range>& AddressSpace::windows() {
+  if (!windows_) windows_ = find_windows_();
+  return *windows_;
+}
 
 Result<Range> AddressSpace::reserve(std::uint64_t size, std::uint64_t alignment) {
-  for (const Range& window : windows_) {
+  for (const Range& window : windows()) {
     // The first place behind something taken, or at the window's start, that is free.
     std::vector<GuestAddress> starts{window.start};
     for (const Range& range : taken_) starts.push_back(range.end());
@@ -61,7 +66,7 @@ Result<Range> AddressSpace::reserve(std::uint64_t size, std::uint64_t alignment)
 
 Result<void> AddressSpace::reserve_at(const Range& range) {
   const bool known =
-      std::ranges::any_of(windows_, [&](const Range& window) { return inside(range, window); });
+      std::ranges::any_of(windows(), [&](const Range& window) { return inside(range, window); });
   const bool taken =
       std::ranges::any_of(taken_, [&](const Range& other) { return overlap(range, other); });
   if (range.size == 0 || !known || taken) {

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
@@ -53,9 +55,12 @@ class AddressSpace {
   // The slots below are for RAM.
   static constexpr std::uint32_t kFirstSlot = 16;
 
-  // `windows` are the addresses that may be given out, in this order; none of them has RAM.
-  // `memory` and `slots` outlive it.
-  AddressSpace(GuestMemory& memory, std::vector<Range> windows, SlotTable& slots);
+  // Finds the addresses that may be given out, in this order; none of them has RAM.
+  using FindWindows = std::function<std::vector<Range>()>;
+
+  // `find_windows` is called when addresses are wanted for the first time: it may have to ask the
+  // processor. `memory` and `slots` outlive the address space.
+  AddressSpace(GuestMemory& memory, FindWindows find_windows, SlotTable& slots);
   AddressSpace(const AddressSpace&) = delete;
   AddressSpace& operator=(const AddressSpace&) = delete;
 
@@ -81,10 +86,12 @@ class AddressSpace {
 
  private:
   friend class Slot;
+  const std::vector<Range>& windows();
   void unmap(std::uint32_t number, const Range& range);
 
   GuestMemory& memory_;
-  std::vector<Range> windows_;
+  FindWindows find_windows_;
+  std::optional<std::vector<Range>> windows_;
   std::vector<Range> taken_;  // in no order
   SlotTable& slots_;
   std::vector<std::uint32_t> free_slots_;

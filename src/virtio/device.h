@@ -12,6 +12,7 @@
 
 #include "base/event_loop.h"
 #include "base/result.h"
+#include "memory/address_space.h"
 #include "memory/guest_memory.h"
 #include "virtio/queue/queue.h"
 
@@ -29,6 +30,7 @@ struct DeviceTraits {
 struct DeviceServices {
   EventLoop& loop;  // of the thread that owns the device
   const memory::GuestMemory& memory;
+  memory::AddressSpace& space;  // where a device puts memory that it brings
 };
 
 //        start (each queue)              stop (each queue)

@@ -8,6 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "virtio/balloon/device.h"
 #include "virtio/block/device.h"
 #include "virtio/net/device.h"
 #include "virtio/rng/device.h"
@@ -35,6 +36,7 @@ inline constexpr std::tuple kDeviceKinds{
     Kind<Net>{"interface", &NetConfig::iface_id},
     Kind<Vsock>{"vsock device"},
     Kind<Rng>{"entropy device"},
+    Kind<Balloon>{"balloon"},
 };
 
 // The line of D in the table.

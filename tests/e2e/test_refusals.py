@@ -120,12 +120,19 @@ def test_disks(vmm, kernel, tmp_path):
 
 
 @pytest.mark.parametrize("section, value", [
-    ("network-interfaces", [{"iface_id": "eth0", "host_dev_name": "tap0"}]),
-    ("balloon", {"amount_mib": 0, "deflate_on_oom": False}), ("mmds-config", {"network_interfaces": []}), ("entropy", {}),
+    ("network-interfaces", [{"iface_id": "eth0", "host_dev_name": "tap0"}]), ("mmds-config", {"network_interfaces": []}),
     ("cpu-config", "template.json"), ("no-such-section", {}),
 ])
 def test_sections_that_are_not_there(vmm, kernel, section, value):
     check_refused(vmm.run({**vm_config(kernel), section: value}), section)
+
+
+@pytest.mark.parametrize("section, value, words", [
+    ("entropy", {"z": 1}, ["entropy.z"]), ("entropy", [], ["entropy"]),
+    ("entropy", {"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}, ["ops.size"]),
+])
+def test_devices(vmm, kernel, section, value, words):
+    check_refused(vmm.run({**vm_config(kernel), section: value}), *words)
 
 
 NOT_CONFIGURATIONS = {

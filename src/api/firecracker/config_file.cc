@@ -15,7 +15,6 @@ namespace mote::api::firecracker {
 // built.
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
-  std::optional<json::Value> balloon;
   std::optional<json::Value> pmem;
   std::optional<json::Value> memory_hotplug;
   std::optional<json::Value> mmds_config;
@@ -23,7 +22,7 @@ struct ConfigSections : machine::VmConfig {
   std::optional<json::Value> cpu_config;
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, balloon, pmem, memory_hotplug, mmds_config, metrics, cpu_config))
+                      (logger, pmem, memory_hotplug, mmds_config, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
       json::named("memory_hotplug", "memory-hotplug"),
@@ -45,7 +44,6 @@ struct UnbuiltSection {
 };
 
 constexpr std::array kUnbuilt{
-    UnbuiltSection{"balloon", &ConfigSections::balloon},
     UnbuiltSection{"pmem", &ConfigSections::pmem, Harmless::kEmptyList},
     UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
     UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},

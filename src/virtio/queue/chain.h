@@ -11,6 +11,7 @@
 #include <memory>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -97,6 +98,13 @@ class ChainWriter : public ChainCursor {
   // Writes `from` over what is written already, `offset` bytes from its start; false, with nothing
   // written, when that is not all inside. A head or tail that is kept is not written yet.
   bool rewrite(std::uint64_t offset, std::span<const std::byte> from);
+
+  // Hands over what is left of the room piece by piece, as `use(const memory::GuestSlice&)`, for a
+  // device to which buffers are memory and not data. Nothing counts as written.
+  template <typename Use>
+  void each(Use&& use) {
+    walk(left_, std::forward<Use>(use));
+  }
 
   // Keeps the next `length` bytes of the room for write_head(), for a header that is known only
   // when what follows it is in place; false when there is less room, or something was written or

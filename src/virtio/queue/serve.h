@@ -12,8 +12,9 @@ namespace mote::virtio {
 // Hands every waiting chain of `queue` to `handle(Chain)` and flushes once a batch, with
 // notifications off meanwhile and on at the end. After one queue's size of chains it asks to be
 // kicked again instead, so that a driver which never pauses leaves the thread to others. Returns
-// early when the ring lies, and when `handle` is false, which says that it has put its chain back:
-// then notifications stay off, and the device serves the queue again by itself.
+// early when the ring lies, and when `handle` is false, which says that it has put its chain back,
+// or that it was enough for once: then notifications stay off, and the device sees to it by itself
+// that the queue is served again.
 //
 // `settle()` is called before each flush: what a device does once a batch, and may complete chains.
 template <typename Handle, typename Settle>

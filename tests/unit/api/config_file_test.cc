@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include "base/json_describe.h"
 #include "temp_dir.h"
 
 namespace mote::api::firecracker {
@@ -177,9 +178,36 @@ TEST(ConfigFile, RefusesWrongDrives) {
               HasSubstr("both to be the root device"));
 }
 
+TEST(ConfigFile, ReadsTheBalloon) {
+  const auto file = parse_config(file_with(R"("balloon":{"amount_mib":8,"deflate_on_oom":true})"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->vm.balloon);
+  EXPECT_EQ(json::write(*file->vm.balloon),
+            R"({"amount_mib":8,"deflate_on_oom":true,"stats_polling_interval_s":0,)"
+            R"("free_page_hinting":false,"free_page_reporting":false})");
+  const auto with = [](std::string_view fields) {
+    return error_of(file_with(fmt::format(R"("balloon":{{{}}})", fields)));
+  };
+  EXPECT_EQ(with(R"("amount_mib":8,"deflate_on_oom":false,"stats_polling_interval_s":65535,
+                    "free_page_hinting":true,"free_page_reporting":true)"),
+            "no error");
+  EXPECT_EQ(with(R"("amount_mib":1)"),
+            "balloon.deflate_on_oom is missing; it must be true or false");
+  EXPECT_THAT(with(R"("deflate_on_oom":true)"), HasSubstr("balloon.amount_mib is missing"));
+  EXPECT_THAT(with(R"("amount_mib":4096,"deflate_on_oom":false)"),
+              HasSubstr("balloon: amount_mib is 4096; it must be at most 128"));
+  for (const char* field :
+       {R"("stats_polling_interval_s":65536)", R"("stats_polling_interval_s":-1)",
+        R"("stats_polling_interval_s":null)", R"("free_page_hinting":1)",
+        R"("free_page_reporting":null)", R"("zzz":1)"}) {
+    EXPECT_THAT(with(fmt::format(R"("amount_mib":8,"deflate_on_oom":true,{})", field)),
+                testing::StartsWith("balloon."))
+        << field;
+  }
+}
+
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"balloon", R"({"amount_mib":8,"deflate_on_oom":true})"},
            {"pmem", R"([{"id":"p","path_on_host":"/p"}])"},
            {"memory-hotplug", R"({"total_size_mib":256})"},
            {"mmds-config", R"({"network_interfaces":[]})"},

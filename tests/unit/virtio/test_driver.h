@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "virtio/device.h"
+#include "virtio/fake_slots.h"
 #include "virtio/test_ring.h"
 
 namespace mote::virtio::test {
@@ -29,13 +30,15 @@ class FakeHost : public QueueHost {
   std::string lie;
 };
 
-// What a device is given in a test.
+// What a device is given in a test. Addresses for its memory begin at 8 GiB.
 class TestServices {
  public:
-  DeviceServices get() { return {.loop = *loop, .memory = memory}; }
+  DeviceServices get() { return {.loop = *loop, .memory = memory, .space = space}; }
 
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   memory::GuestMemory memory = make_memory();
+  FakeSlots slots;
+  memory::AddressSpace space{memory, device_window, slots};
 };
 
 class TestDriver {
