@@ -18,6 +18,8 @@ class Vm:
     memory_mib: int = 128
     cmdline: str = ""
     initrd: pathlib.Path | None = None
+    # Sections of Firecracker's configuration file, for monitors that take it; the others know no devices here.
+    sections: dict = dataclasses.field(default_factory=dict)
 
 
 class Monitor:
@@ -40,7 +42,7 @@ class Firecracker(Monitor):
             boot["initrd_path"] = str(vm.initrd)
         config = scratch / f"{self.name}.json"
         config.write_text(json.dumps({"boot-source": boot, "drives": [],
-                                      "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}}))
+                                      "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}, **vm.sections}))
         return [self.program, "--no-api", "--config-file", str(config)]
 
 
