@@ -130,6 +130,17 @@ def test_sections_that_are_not_there(vmm, kernel, section, value):
 @pytest.mark.parametrize("section, value, words", [
     ("entropy", {"z": 1}, ["entropy.z"]), ("entropy", [], ["entropy"]),
     ("entropy", {"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}, ["ops.size"]),
+    ("network-interfaces", [{"iface_id": "a"}], ['"a"', "host_dev_name"]),
+    ("network-interfaces", [{"iface_id": "a", "host_dev_name": "t0", "guest_mac": "x"}], ['"a"', "guest_mac"]),
+    ("network-interfaces", [{"iface_id": "a", "host_dev_name": "t0"}, {"iface_id": "a", "host_dev_name": "t1"}], ["a"]),
+    ("network-interfaces", [{"iface_id": "a", "host_dev_name": "t0"}, {"iface_id": "b", "host_dev_name": "t0"}], ["t0"]),
+    ("network-interfaces", [{"iface_id": name, "host_dev_name": name, "guest_mac": "06:00:00:00:00:01"} for name in "ab"],
+     ["06:00:00:00:00:01"]),
+    ("network-interfaces", [{"iface_id": f"i{n}", "host_dev_name": f"t{n}"} for n in range(18)], ["18 devices", "17"]),
+    ("vsock", {"uds_path": "v.sock"}, ["vsock.guest_cid"]), ("vsock", {"guest_cid": 3}, ["vsock.uds_path"]),
+    ("vsock", {"guest_cid": 3, "uds_path": "x" * 200}, ["vsock", "uds_path"]),
+    ("balloon", {"amount_mib": 4096, "deflate_on_oom": False}, ["balloon", "4096"]),
+    ("balloon", {"amount_mib": 1}, ["balloon.deflate_on_oom"]),
 ])
 def test_devices(vmm, kernel, section, value, words):
     check_refused(vmm.run({**vm_config(kernel), section: value}), *words)
