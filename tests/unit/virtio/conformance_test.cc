@@ -1,111 +1,13 @@
-// What every kind of virtio device does alike: one suite over the table of kinds. A kind without a
-// KindRig below does not compile, so none is forgotten.
+// What every kind of virtio device does alike: one suite over the table of kinds, by their rigs.
 #include <gtest/gtest.h>
-#include <linux/virtio_blk.h>
 
-#include "storage/temp_file.h"
-#include "temp_dir.h"
-#include "virtio/fake_link.h"
+#include "virtio/kind_rigs.h"
 #include "virtio/kinds.h"
 #include "virtio/mmio_driver.h"
 #include "virtio/test_driver.h"
 
 namespace mote::virtio::test {
 namespace {
-
-// For a kind: a configuration to make it from, and a chain that it completes when it is kicked. A
-// kind whose backend the host may not have makes its devices itself: make(services), and
-// restore(services, state).
-template <typename D>
-struct KindRig;
-
-// The queue that takes the chain: the first, unless the rig has a kQueue.
-template <typename D>
-constexpr std::uint16_t queue_of() {
-  if constexpr (requires { KindRig<D>::kQueue; }) return KindRig<D>::kQueue;
-  return 0;
-}
-
-template <>
-struct KindRig<Block> {
-  storage::test::TempFile file{std::string(32768, 'b')};
-  BlockConfig config{
-      .drive_id = "rig", .path_on_host = file.path(), .cache_type = CacheType::Writeback};
-  static ChainBuilder work(TestRing& ring) {
-    ChainBuilder chain = ring.chain();
-    chain.in_value(virtio_blk_outhdr{.type = VIRTIO_BLK_T_IN, .ioprio = 0, .sector = 3});
-    chain.out(512).out(1);
-    return chain;
-  }
-};
-
-template <>
-struct KindRig<Net> {
-  static constexpr std::uint16_t kQueue = 1;
-  NetConfig config{.iface_id = "rig", .host_dev_name = "tap"};
-  auto make(const DeviceServices& services) {
-    return Net::create(config, services, std::make_unique<FakeLink>());
-  }
-  auto restore(const DeviceServices& services, const NetState& state) {
-    return Net::restore(config, services, state, std::make_unique<FakeLink>());
-  }
-  static ChainBuilder work(TestRing& ring) {
-    ChainBuilder chain = ring.chain();
-    chain.in(std::string(100, 'f'));
-    return chain;
-  }
-};
-
-template <>
-struct KindRig<Rng> {
-  RngConfig config{};
-  static ChainBuilder work(TestRing& ring) {
-    ChainBuilder chain = ring.chain();
-    chain.out(64);
-    return chain;
-  }
-};
-
-template <>
-struct KindRig<Vsock> {
-  static constexpr std::uint16_t kQueue = Vsock::kTx;
-  mote::test::TempDir directory;
-  VsockConfig config{.guest_cid = 3, .uds_path = directory / "v.sock"};
-  // The saved device still has its socket.
-  Result<std::unique_ptr<Vsock>> restore(const DeviceServices& services, const VsockState& state) {
-    config.uds_path += "2";
-    return Vsock::restore(config, services, state);
-  }
-  static ChainBuilder work(TestRing& ring) {
-    ChainBuilder chain = ring.chain();
-    chain.in_value(virtio_vsock_hdr{.src_cid = 3,
-                                    .dst_cid = 2,
-                                    .src_port = 1,
-                                    .dst_port = 2,
-                                    .len = 1,
-                                    .type = VIRTIO_VSOCK_TYPE_STREAM,
-                                    .op = VIRTIO_VSOCK_OP_RW,
-                                    .flags = 0,
-                                    .buf_alloc = 0,
-                                    .fwd_cnt = 0});
-    chain.in("x");
-    return chain;
-  }
-};
-
-template <>
-struct KindRig<Balloon> {
-  BalloonConfig config{.amount_mib = 8,
-                       .deflate_on_oom = true,
-                       .stats_polling_interval_s = 1,
-                       .free_page_hinting = true,
-                       .free_page_reporting = true};
-  static ChainBuilder work(TestRing& ring) {
-    ChainBuilder chain = ring.chain();
-    chain.in_value(std::array<std::uint32_t, 4>{0x8000, 0x8002, 0x8001, 0xffffffff});
-    return chain;
-  }
-};
 
 template <typename... K>
 ::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
