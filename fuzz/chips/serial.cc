@@ -8,7 +8,7 @@
 namespace mote::fuzz {
 namespace {
 
-class Sink final : public devices::ByteSink {
+class Sink final : public ByteSink {
  public:
   Result<std::size_t> write(std::span<const std::byte> bytes) override {
     if (broken) return fail(ErrorKind::kIo, "nobody reads");

@@ -8,11 +8,11 @@
 #include <span>
 #include <vector>
 
+#include "base/byte_sink.h"
 #include "base/result.h"
 #include "base/sync.h"
 #include "bus/interrupt.h"
 #include "devices/byte_registers.h"
-#include "devices/byte_sink.h"
 #include "devices/serial_state.h"
 
 namespace mote::devices {

@@ -20,11 +20,11 @@ Result<std::unique_ptr<SerialPort>> SerialPort::create(EventLoop& loop, bus::Int
 
 Result<void> SerialPort::make_sink() {
   if (line_.output < 0) {
-    sink_ = std::make_unique<devices::NullSink>();
+    sink_ = std::make_unique<NullSink>();
     return {};
   }
-  MOTE_TRY(devices::FdSink sink, devices::FdSink::create(line_.output));
-  sink_ = std::make_unique<devices::FdSink>(std::move(sink));
+  MOTE_TRY(FdSink sink, FdSink::create(line_.output));
+  sink_ = std::make_unique<FdSink>(std::move(sink));
   return {};
 }
 

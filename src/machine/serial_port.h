@@ -4,9 +4,9 @@
 
 #include <memory>
 
+#include "base/byte_sink.h"
 #include "base/event_loop.h"
 #include "bus/interrupt.h"
-#include "devices/byte_sink.h"
 #include "devices/serial.h"
 #include "machine/console_input.h"
 
@@ -50,7 +50,7 @@ class SerialPort {
   EventLoop& loop_;
   const SerialLine line_;
   const std::function<void()> on_broken_;
-  std::unique_ptr<devices::ByteSink> sink_;
+  std::unique_ptr<ByteSink> sink_;
   std::unique_ptr<devices::Serial> chip_;
   std::unique_ptr<ConsoleInput> input_;
   EventLoop::Watch output_watch_;

@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "base/byte_sink.h"
 #include "bus/bus.h"
 #include "bus/interrupt.h"
-#include "devices/byte_sink.h"
 #include "devices/end.h"
 
 namespace mote::devices {

@@ -1,21 +1,20 @@
-#include "devices/byte_sink.h"
+#include "base/byte_sink.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-namespace mote::devices {
+namespace mote {
 
 Result<FdSink> FdSink::create(int fd) {
   struct stat about{};
-  if (::fstat(fd, &about) != 0) return fail_errno(errno, "serial output to descriptor {}", fd);
+  if (::fstat(fd, &about) != 0) return fail_errno(errno, "output to descriptor {}", fd);
   const int flags = ::fcntl(fd, F_GETFL);
-  if (flags < 0) return fail_errno(errno, "serial output to descriptor {}", fd);
+  if (flags < 0) return fail_errno(errno, "output to descriptor {}", fd);
   if ((flags & O_ACCMODE) == O_RDONLY) {
     return fail(ErrorKind::kInvalid,
-                "serial output to descriptor {}: it is open for reading only; open it for writing",
-                fd);
+                "output to descriptor {}: it is open for reading only; open it for writing", fd);
   }
   if (S_ISREG(about.st_mode) || (flags & O_NONBLOCK) != 0) return FdSink(fd, Way::kPlain, {});
   if (S_ISSOCK(about.st_mode)) return FdSink(fd, Way::kSocket, {});
@@ -37,7 +36,7 @@ Result<std::size_t> FdSink::write(std::span<const std::byte> bytes) {
       } while (count < 0 && errno == EINTR);
       if (count >= 0) return static_cast<std::size_t>(count);
       if (errno == EAGAIN || errno == EWOULDBLOCK) return 0;
-      return fail_errno(errno, "serial output");
+      return fail_errno(errno, "output");
     }
     case Way::kAsk: {
       pollfd ready{.fd = fd_, .events = POLLOUT, .revents = 0};
@@ -51,4 +50,4 @@ Result<std::size_t> FdSink::write(std::span<const std::byte> bytes) {
   return count.value_or(0);
 }
 
-}  // namespace mote::devices
+}  // namespace mote

@@ -1,4 +1,4 @@
-#include "devices/byte_sink.h"
+#include "base/byte_sink.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -6,9 +6,9 @@
 
 #include <csignal>
 
-#include "devices/chip.h"
+#include <gtest/gtest.h>
 
-namespace mote::devices {
+namespace mote {
 namespace {
 
 struct Pipe {
@@ -85,4 +85,4 @@ TEST(FdSink, DescriptorThatCannotBeWrittenIsRefused) {
 }
 
 }  // namespace
-}  // namespace mote::devices
+}  // namespace mote

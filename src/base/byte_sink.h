@@ -1,5 +1,5 @@
-// ByteSink is where a serial port's output goes. FdSink is one that writes to a descriptor and
-// never waits for whoever reads it.
+// ByteSink is where the output of a serial port or console goes. FdSink is one that writes to a
+// descriptor and never waits for whoever reads it.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-namespace mote::devices {
+namespace mote {
 
 class ByteSink {
  public:
@@ -45,4 +45,4 @@ class FdSink final : public ByteSink {
   UniqueFd own_;
 };
 
-}  // namespace mote::devices
+}  // namespace mote
