@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
+#include "virtio/console/config.h"
 #include "virtio/net/config.h"
 #include "virtio/rng/config.h"
 #include "virtio/vsock/config.h"
@@ -79,9 +80,11 @@ struct VmConfig {
   std::optional<virtio::VsockConfig> vsock = {};
   std::optional<virtio::RngConfig> entropy = {};
   std::optional<virtio::BalloonConfig> balloon = {};
+  std::optional<virtio::ConsoleConfig> console = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
-                      (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon))
+                      (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon,
+                       console))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),

@@ -10,6 +10,7 @@
 
 #include "virtio/balloon/device.h"
 #include "virtio/block/device.h"
+#include "virtio/console/device.h"
 #include "virtio/net/device.h"
 #include "virtio/rng/device.h"
 #include "virtio/vsock/device.h"
@@ -37,6 +38,7 @@ inline constexpr std::tuple kDeviceKinds{
     Kind<Vsock>{"vsock device"},
     Kind<Rng>{"entropy device"},
     Kind<Balloon>{"balloon"},
+    Kind<Console>{"console"},
 };
 
 // The line of D in the table.

@@ -70,16 +70,18 @@ Result<End> run_monitor(MonitorSettings settings) {
                                                          ended = end;
                                                          loop->stop();
                                                        }}));
-  MOTE_TRY(const EndingSignals signals,
-           EndingSignals::watch(*loop, [&machine = *machine](int signal) {
+  MOTE_TRY(const Signals signals, Signals::watch(*loop, [&machine = *machine](int signal) {
+             machine::kMachineThread.assert_held();
+             if (signal == SIGWINCH) {
+               if (auto* console = machine.find<virtio::Console>()) console->window_changed();
+               return;
+             }
              machine.end({.reason = EndReason::kSignal,
                           .status = static_cast<std::uint8_t>(signal),
                           .message = fmt::format("by SIG{}", ::sigabbrev_np(signal))});
            }));
-  // Last, so that a machine that cannot be made leaves the terminal as it was. Only for a console:
-  // whoever wired the second port to the streams has made of a terminal what it wants.
-  const int console = settings.board.com1.input;
-  MOTE_TRY(const auto terminal, RawTerminal::enter(console));
+  // Last, so that a machine that cannot be made leaves the terminal as it was.
+  MOTE_TRY(const auto terminal, RawTerminal::enter(settings.terminal));
   machine->run();
   MOTE_CHECK(loop->run());
   tell(*ended, settings.end_fd);

@@ -24,6 +24,7 @@ struct MonitorSettings {
   machine::VmConfig config;
   machine::BoardOptions board;
   std::unique_ptr<machine::Host> host;  // begun before the configuration was read
+  int terminal = -1;                    // made raw while the VM runs, if it is a terminal
   int end_fd = -1;                      // gets the end's report; -1: nobody wants it
 };
 

@@ -8,24 +8,24 @@
 namespace mote::vmm {
 namespace {
 
-sigset_t ending_set() {
+sigset_t signal_set() {
   sigset_t set;
   ::sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&set, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGWINCH}) ::sigaddset(&set, signal);
   return set;
 }
 
 }  // namespace
 
-void EndingSignals::block() {
-  const sigset_t set = ending_set();
+void Signals::block() {
+  const sigset_t set = signal_set();
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 }
 
-Result<EndingSignals> EndingSignals::watch(EventLoop& loop, std::function<void(int)> handler) {
-  EndingSignals signals;
-  const sigset_t set = ending_set();
+Result<Signals> Signals::watch(EventLoop& loop, std::function<void(int)> handler) {
+  Signals signals;
+  const sigset_t set = signal_set();
   signals.fd_ = UniqueFd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals.fd_) return fail_errno(errno, "create a descriptor for signals");
   const int fd = signals.fd_.get();

@@ -1,4 +1,5 @@
-// The signals that end a monitor, taken by the event loop so that it cleans up first.
+// The signals of a monitor, taken by its event loop: those that end it, so that it cleans up first,
+// and SIGWINCH, by which a terminal tells that it has another size.
 #pragma once
 
 #include <functional>
@@ -9,17 +10,17 @@
 
 namespace mote::vmm {
 
-class EndingSignals {
+class Signals {
  public:
-  // Blocks SIGTERM, SIGINT and SIGHUP in this thread and all that it starts later, and ignores
-  // SIGPIPE, whose cause a write reports as well. Call before any other thread exists.
+  // Blocks SIGTERM, SIGINT, SIGHUP and SIGWINCH in this thread and all that it starts later, and
+  // ignores SIGPIPE, whose cause a write reports as well. Call before any other thread exists.
   static void block();
 
   // Calls `handler` with the number of each such signal, on the loop's thread.
-  static Result<EndingSignals> watch(EventLoop& loop, std::function<void(int)> handler);
+  static Result<Signals> watch(EventLoop& loop, std::function<void(int)> handler);
 
  private:
-  EndingSignals() = default;
+  Signals() = default;
   UniqueFd fd_;
   EventLoop::Watch watch_;
 };

@@ -2,6 +2,7 @@
 // such device; the section is ours.
 #pragma once
 
+#include <array>
 #include <boost/describe/class.hpp>
 #include <boost/describe/enum.hpp>
 #include <optional>
@@ -25,6 +26,7 @@ struct PortConfig {
   std::optional<bool> is_console{};   // hvc: absent: the first port is one, the others are not
 };
 BOOST_DESCRIBE_STRUCT(PortConfig, (), (mode, path, name, is_console))
+constexpr auto json_rules(const PortConfig*) { return std::array{json::defaulted("mode")}; }
 
 struct ConsoleConfig {
   std::vector<PortConfig> ports;  // 1 to kMaxPorts, as the guest counts them

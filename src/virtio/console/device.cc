@@ -4,11 +4,11 @@
 #include <linux/virtio_ids.h>
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "base/log.h"
 #include "virtio/console/backends.h"
+#include "virtio/console/due.h"
 #include "virtio/queue/serve.h"
 
 namespace mote::virtio {
@@ -22,14 +22,6 @@ constexpr std::size_t kBytesPerTurn = 256 << 10;
 constexpr std::chrono::milliseconds kPatience(200);
 constexpr unsigned kMostReports = 8;
 constexpr std::uint32_t kEmergencyOffset = offsetof(virtio_console_config, emerg_wr);
-
-// PortState::due, in the order in which a driver is told.
-constexpr std::uint8_t kAdd = 1 << 0;
-constexpr std::uint8_t kConsolePort = 1 << 1;
-constexpr std::uint8_t kName = 1 << 2;
-constexpr std::uint8_t kResize = 1 << 3;
-constexpr std::uint8_t kOpen = 1 << 4;
-constexpr std::uint8_t kAllDue = kAdd | kConsolePort | kName | kResize | kOpen;
 
 constexpr std::uint64_t feature(unsigned bit) { return std::uint64_t{1} << bit; }
 
@@ -93,14 +85,14 @@ Result<std::unique_ptr<Console>> Console::restore(std::vector<PortParts> ports, 
   for (std::size_t i = 0; i < state.ports.size(); ++i) {
     Port& port = *console->ports_[i];
     port.state = state.ports[i];
-    if ((port.state.due & ~kAllDue) != 0) {
+    if ((port.state.due & ~kDueAll) != 0) {
       return fail(ErrorKind::kInvalid, "port {} of the console: there are no messages {:#x}", i,
                   port.state.due);
     }
     if (!port.state.ready) continue;
     // The host's end is another than the driver knows.
-    if (port.parts.is_console && port.window) port.state.due |= kResize;
-    if (port.parts.backend->connected() != port.state.told_open) port.state.due |= kOpen;
+    if (port.parts.is_console && port.window) port.state.due |= kDueResize;
+    if (port.parts.backend->connected() != port.state.told_open) port.state.due |= kDueOpen;
   }
   return console;
 }
@@ -184,7 +176,7 @@ void Console::reset() {
 void Console::backend_changed(Port& port) {
   stop_waiting(port);
   if (may_speak(port) && port.parts.backend->connected() != port.state.told_open) {
-    port.state.due |= kOpen;
+    port.state.due |= kDueOpen;
     speak_control();
   }
   drain(port);
@@ -292,111 +284,6 @@ void Console::report(const Error& error) {
   ++reported_;
   log::warning("console: {}{}", error.text(),
                reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
-}
-
-// Control (VIRTIO 1.2, 5.3.6.2)
-// ------------------------------------------------------------------------------------------------
-
-void Console::hear_control(Chain chain) {
-  const auto message = chain.in().read<virtio_console_control>();
-  std::move(chain).complete();
-  if (message && multiport_ && message->event == VIRTIO_CONSOLE_DEVICE_READY) {
-    if (message->value != 1) return report(Error(ErrorKind::kGuest, "its driver gave up"));
-    for (const auto& port : ports_) port->state.due |= kAdd;
-    return;
-  }
-  if (!message || !multiport_ || message->id >= ports_.size()) {
-    ++metrics_.control_fails;
-    return;
-  }
-  hear(*ports_[message->id], message->event, message->value == 1);
-}
-
-void Console::hear(Port& port, std::uint16_t event, bool value) {
-  PortState& state = port.state;
-  switch (event) {
-    case VIRTIO_CONSOLE_PORT_READY:
-      state.ready = value;
-      state.told_open = false;
-      state.due = 0;
-      if (!value) return;
-      if (port.parts.is_console) state.due |= kConsolePort;
-      if (!port.parts.name.empty()) state.due |= kName;
-      if (port.parts.is_console && port.window) state.due |= kResize;
-      if (port.parts.backend->connected()) state.due |= kOpen;
-      return;
-    case VIRTIO_CONSOLE_PORT_OPEN:
-      state.guest_open = value;
-      return feed(port);
-    default:
-      ++metrics_.control_fails;
-  }
-}
-
-void Console::speak_control() {
-  if (!control_receive_ || !multiport_) return;
-  const auto any_due = [this] {
-    return std::ranges::any_of(ports_, [](const auto& port) { return port->state.due != 0; });
-  };
-  if (!any_due()) return;
-  serve(*control_receive_, [&](Chain chain) {
-    if (!any_due()) {
-      control_receive_->put_back(std::move(chain));
-      return false;
-    }
-    const std::string message = next_message();
-    if (!chain.out().write(std::as_bytes(std::span(message)))) ++metrics_.control_fails;
-    std::move(chain).complete();
-    return true;
-  });
-}
-
-std::string Console::next_message() {
-  for (std::uint32_t id = 0; id < ports_.size(); ++id) {
-    Port& port = *ports_[id];
-    if (port.state.due == 0) continue;
-    const auto which = static_cast<std::uint8_t>(1U << std::countr_zero(port.state.due));
-    port.state.due &= static_cast<std::uint8_t>(~which);
-    virtio_console_control control{.id = id, .event = VIRTIO_CONSOLE_PORT_ADD, .value = 1};
-    std::string content;
-    switch (which) {
-      case kConsolePort:
-        control.event = VIRTIO_CONSOLE_CONSOLE_PORT;
-        break;
-      case kName:
-        control.event = VIRTIO_CONSOLE_PORT_NAME;
-        content = port.parts.name;
-        break;
-      case kResize: {
-        // Linux reads rows before columns; the specification has them the other way round.
-        const WindowSize size = port.window.value_or(WindowSize());
-        const std::array<std::uint16_t, 2> as_linux{size.rows, size.columns};
-        control.event = VIRTIO_CONSOLE_RESIZE;
-        content.assign(reinterpret_cast<const char*>(as_linux.data()), sizeof as_linux);
-        break;
-      }
-      case kOpen:
-        control.event = VIRTIO_CONSOLE_PORT_OPEN;
-        port.state.told_open = port.parts.backend->connected();
-        control.value = port.state.told_open ? 1 : 0;
-        break;
-      default:
-        break;
-    }
-    return std::string(reinterpret_cast<const char*>(&control), sizeof control) + content;
-  }
-  return {};
-}
-
-void Console::window_changed() {
-  for (const auto& port : ports_) {
-    const auto window = port->parts.backend->window();
-    if (!window || window == port->window) continue;
-    port->window = window;
-    if (may_speak(*port) && port->parts.is_console) port->state.due |= kResize;
-  }
-  config_changed();
-  speak_control();
 }
 
 }  // namespace mote::virtio

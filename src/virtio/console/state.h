@@ -9,7 +9,7 @@
 namespace mote::virtio {
 
 struct PortState {
-  std::uint8_t due = 0;     // control messages for the driver: see console/device.cc
+  std::uint8_t due = 0;     // control messages for the driver: see console/due.h
   bool ready = false;       // the driver has the port, so that messages of it may follow
   bool guest_open = false;  // a program in the guest has the port
   bool told_open = false;   // what the driver knows of the host's end

@@ -280,6 +280,28 @@ TEST(ConfigFile, ReadsAndChecksVsock) {
   }
 }
 
+TEST(ConfigFile, AConsoleHasPorts) {
+  const auto file = parse_config(file_with(
+      R"("console":{"ports":[{"mode":"Stdio"},{"mode":"Socket","path":"s","name":"n","is_console":true},{}]})"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->vm.console);
+  ASSERT_EQ(file->vm.console->ports.size(), 3U);
+  EXPECT_EQ(file->vm.console->ports[1].path, "s");
+  EXPECT_EQ(file->vm.console->ports[2].mode, virtio::PortMode::Null);
+  for (const auto& [text, complaint] : {
+           std::pair{R"({})", "console.ports is missing"},
+           {R"({"ports":[]})", "console: there are 0 ports"},
+           {R"({"ports":[{"mode":"Pty"}]})", "console.ports[0].mode is the string"},
+           {R"({"ports":[{"mode":"File"}]})", "port 0: path is missing"},
+           {R"({"ports":[{"where":"x"}]})", "console.ports[0].where is not a known field"},
+           {R"({"ports":{}})", "console.ports is an object"},
+       }) {
+    const auto refused = parse_config(file_with(fmt::format(R"("console":{})", text)));
+    ASSERT_FALSE(refused) << text;
+    EXPECT_NE(refused.error().text().find(complaint), std::string::npos) << refused.error().text();
+  }
+}
+
 TEST(ConfigFile, AcceptsSectionsThatAskForNothing) {
   EXPECT_EQ(error_of(file_with(R"("network-interfaces":[],"pmem":[],"cpu-config":{})")),
             "no error");

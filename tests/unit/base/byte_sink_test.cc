@@ -1,15 +1,18 @@
 #include "base/byte_sink.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 
 #include <csignal>
 
-#include <gtest/gtest.h>
-
 namespace mote {
 namespace {
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
 struct Pipe {
   UniqueFd reader;

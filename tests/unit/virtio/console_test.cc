@@ -1,95 +1,8 @@
-#include "virtio/console/device.h"
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <linux/virtio_console.h>
-
-#include <optional>
-
-#include "virtio/fake_port.h"
-#include "virtio/test_driver.h"
+// A console's data: input, output, and who waits for whom.
+#include "virtio/console_rig.h"
 
 namespace mote::virtio::test {
 namespace {
-
-constexpr std::uint64_t kMultiport = 1 << VIRTIO_CONSOLE_F_MULTIPORT;
-constexpr std::uint32_t kBuffer = 64;  // bytes of the driver's buffers
-
-std::string message(std::uint32_t id, std::uint16_t event, std::uint16_t value,
-                    std::string_view content = "") {
-  const virtio_console_control control{.id = id, .event = event, .value = value};
-  return std::string(reinterpret_cast<const char*>(&control), sizeof control) +
-         std::string(content);
-}
-
-// A console of two ports: hvc0, and one with a name.
-class ConsoleTest : public ::testing::Test {
- protected:
-  ConsoleTest() { make(nullptr); }
-
-  void make(const ConsoleState* state) {
-    std::vector<Console::PortParts> parts;
-    for (std::size_t i = 0; i < 2; ++i) {
-      auto backend = std::make_unique<FakePort>();
-      ports[i] = backend.get();
-      parts.push_back(
-          {.backend = std::move(backend), .name = i == 0 ? "" : "data", .is_console = i == 0});
-    }
-    auto made = state == nullptr ? Console::create(std::move(parts), *services.loop)
-                                 : Console::restore(std::move(parts), *services.loop, *state);
-    if (!made) throw std::runtime_error(made.error().text());
-    console = std::move(*made);
-  }
-  // Starts all queues as a driver that has port 1 open, and takes what it is told of it.
-  void start(std::uint64_t features = kMultiport) {
-    for (std::uint16_t i = 0; i < 6; ++i) {
-      drivers[i].emplace(*console, Console::kQueueSize, features, i);
-    }
-  }
-  void stop() {
-    for (auto& driver : drivers) driver.reset();
-  }
-  void tell(std::uint32_t id, std::uint16_t event, std::uint16_t value) {
-    drivers[3]->chain().in(message(id, event, value)).push();
-    drivers[3]->kick();
-    drivers[3]->used();
-  }
-  void offer_control(int buffers = 8) {
-    for (int i = 0; i < buffers; ++i) drivers[2]->chain().out(kBuffer).push();
-    drivers[2]->kick();
-  }
-  // What the driver was told since the last call.
-  std::vector<std::string> told() {
-    std::vector<std::string> messages;
-    for (const Used& used : drivers[2]->ring.take_used()) {
-      messages.push_back(
-          drivers[2]->ring.written(static_cast<std::uint16_t>(used.head)).substr(0, used.length));
-    }
-    return messages;
-  }
-  void open(std::uint32_t id) {
-    tell(id, VIRTIO_CONSOLE_PORT_READY, 1);
-    tell(id, VIRTIO_CONSOLE_PORT_OPEN, 1);
-  }
-  void send(std::uint16_t queue, std::string_view text) {
-    drivers[queue]->chain().in(text).push();
-    drivers[queue]->kick();
-  }
-  std::vector<std::string> received(std::uint16_t queue) {
-    std::vector<std::string> texts;
-    for (const Used& used : drivers[queue]->ring.take_used()) {
-      texts.push_back(drivers[queue]
-                          ->ring.written(static_cast<std::uint16_t>(used.head))
-                          .substr(0, used.length));
-    }
-    return texts;
-  }
-
-  TestServices services;
-  std::array<FakePort*, 2> ports{};
-  std::unique_ptr<Console> console;
-  std::array<std::optional<TestDriver>, 6> drivers;
-};
 
 TEST_F(ConsoleTest, IsOnePortForADriverThatKnowsOne) {
   start(0);
@@ -104,35 +17,6 @@ TEST_F(ConsoleTest, IsOnePortForADriverThatKnowsOne) {
   offer_control();
   EXPECT_TRUE(told().empty());
   EXPECT_EQ(console->metrics().control_fails, 1U);
-}
-
-TEST_F(ConsoleTest, IntroducesItsPortsInOrder) {
-  ports[0]->size = WindowSize{.columns = 132, .rows = 43};
-  console->window_changed();
-  start();
-  offer_control();
-  EXPECT_TRUE(told().empty()) << "the driver speaks first";
-  tell(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-  EXPECT_THAT(told(), testing::ElementsAre(message(0, VIRTIO_CONSOLE_PORT_ADD, 1),
-                                           message(1, VIRTIO_CONSOLE_PORT_ADD, 1)));
-  tell(1, VIRTIO_CONSOLE_PORT_READY, 1);
-  tell(0, VIRTIO_CONSOLE_PORT_READY, 1);
-  offer_control();
-  EXPECT_THAT(told(), testing::ElementsAre(
-                          message(1, VIRTIO_CONSOLE_PORT_NAME, 1, "data"),
-                          message(1, VIRTIO_CONSOLE_PORT_OPEN, 1),
-                          message(0, VIRTIO_CONSOLE_CONSOLE_PORT, 1),
-                          message(0, VIRTIO_CONSOLE_RESIZE, 1, std::string("\x2b\0\x84\0", 4)),
-                          message(0, VIRTIO_CONSOLE_PORT_OPEN, 1)));
-}
-
-TEST_F(ConsoleTest, MessagesWaitForBuffers) {
-  start();
-  tell(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-  offer_control(1);
-  EXPECT_EQ(told().size(), 1U);
-  offer_control(1);
-  EXPECT_THAT(told(), testing::ElementsAre(message(1, VIRTIO_CONSOLE_PORT_ADD, 1)));
 }
 
 TEST_F(ConsoleTest, InputIsReadOnlyWhenTheGuestHasAPlaceForIt) {
@@ -231,21 +115,6 @@ TEST_F(ConsoleTest, OutputForNobodyIsDropped) {
   EXPECT_EQ(console->metrics().tx_dropped_bytes, 4U);
 }
 
-TEST_F(ConsoleTest, TheDriverHearsWhoComesAndGoes) {
-  ports[1]->present = false;
-  start();
-  offer_control();
-  tell(1, VIRTIO_CONSOLE_PORT_READY, 1);
-  EXPECT_THAT(told(), testing::ElementsAre(message(1, VIRTIO_CONSOLE_PORT_NAME, 1, "data")));
-  for (const bool present : {true, false, true}) {
-    ports[1]->present = present;
-    ports[1]->tell();
-    ports[1]->tell();
-    EXPECT_THAT(told(),
-                testing::ElementsAre(message(1, VIRTIO_CONSOLE_PORT_OPEN, present ? 1 : 0)));
-  }
-}
-
 TEST_F(ConsoleTest, ALongChainLeavesTheThreadToOthers) {
   start();
   const std::string text(1 << 20, 'x');
@@ -270,27 +139,6 @@ TEST_F(ConsoleTest, ManyBytesOfInputLeaveTheThreadToOthers) {
   EXPECT_EQ(drivers[4]->ring.take_used().size(), 60U);
 }
 
-TEST_F(ConsoleTest, WindowSizeIsTold) {
-  start();
-  open(0);
-  offer_control();
-  told();
-  int changes = 0;
-  console->set_config_listener([&] { ++changes; });
-  ports[0]->size = WindowSize{.columns = 80, .rows = 25};
-  console->window_changed();
-  EXPECT_THAT(told(), testing::ElementsAre(
-                          message(0, VIRTIO_CONSOLE_RESIZE, 1, std::string("\x19\0\x50\0", 4))));
-  EXPECT_EQ(changes, 1);
-  std::array<std::byte, 12> config{};
-  console->read_config(0, config);
-  EXPECT_EQ(config[0], std::byte{80});
-  EXPECT_EQ(config[2], std::byte{25});
-  EXPECT_EQ(config[4], std::byte{2}) << "ports";
-  console->window_changed();
-  EXPECT_TRUE(told().empty());
-}
-
 TEST_F(ConsoleTest, EmergencyWritesComeOutAtOnce) {
   const std::array letter{std::byte{'E'}, std::byte{}, std::byte{}, std::byte{}};
   EXPECT_TRUE(console->write_config(8, letter)) << "before any driver";
@@ -303,30 +151,6 @@ TEST_F(ConsoleTest, EmergencyWritesComeOutAtOnce) {
   EXPECT_TRUE(console->write_config(8, letter));
   EXPECT_EQ(console->metrics().tx_dropped_bytes, 1U);
   EXPECT_EQ(console->metrics().emergency_writes, 3U);
-}
-
-TEST_F(ConsoleTest, StrangeControlMessagesAreCounted) {
-  start();
-  std::uint64_t fails = 0;
-  for (const std::string& text :
-       {std::string("short"), message(2, VIRTIO_CONSOLE_PORT_READY, 1),
-        message(UINT32_MAX, VIRTIO_CONSOLE_PORT_OPEN, 1), message(1, VIRTIO_CONSOLE_PORT_ADD, 1),
-        message(1, VIRTIO_CONSOLE_RESIZE, 1), message(0, 0xffff, 1)}) {
-    drivers[3]->chain().in(text).push();
-    drivers[3]->kick();
-    EXPECT_EQ(drivers[3]->used().length, 0U);
-    EXPECT_EQ(console->metrics().control_fails, ++fails);
-  }
-  drivers[3]->chain().out(8).push();
-  drivers[3]->kick();
-  EXPECT_EQ(drivers[3]->used().length, 0U);
-  EXPECT_EQ(console->metrics().control_fails, ++fails);
-  // A buffer that is too small for what it is to be told.
-  tell(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-  drivers[2]->chain().out(7).push();
-  drivers[2]->kick();
-  EXPECT_EQ(console->metrics().control_fails, ++fails);
-  EXPECT_THAT(told(), testing::ElementsAre(""));
 }
 
 TEST_F(ConsoleTest, BuffersOfTheWrongDirectionAreReturned) {
@@ -369,58 +193,6 @@ TEST_F(ConsoleTest, AFailingBackendIsCountedAndLeavesTheRest) {
   EXPECT_EQ(console->metrics().rx_fails, 1U);
   send(1, "the other port");
   EXPECT_EQ(ports[0]->output, "the other port");
-}
-
-TEST_F(ConsoleTest, ADriverKnowsItsPortsInARestoredDevice) {
-  start();
-  tell(0, VIRTIO_CONSOLE_DEVICE_READY, 1);
-  open(1);
-  offer_control();
-  told();
-  // No buffers are left: what is due of port 0 comes later.
-  stop();
-  drivers[3].emplace(*console, Console::kQueueSize, kMultiport, 3);
-  tell(0, VIRTIO_CONSOLE_PORT_READY, 1);
-  stop();
-  const ConsoleState state = console->save();
-  make(&state);
-  ports[1]->present = false;
-  start();
-  offer_control();
-  // What was due is told now, and that nobody is at the other end of port 1 any more.
-  EXPECT_THAT(told(), testing::ElementsAre(message(0, VIRTIO_CONSOLE_CONSOLE_PORT, 1),
-                                           message(0, VIRTIO_CONSOLE_PORT_OPEN, 1)));
-  ports[1]->tell();
-  EXPECT_THAT(told(), testing::ElementsAre(message(1, VIRTIO_CONSOLE_PORT_OPEN, 0)));
-  ports[1]->present = true;
-  ports[1]->input = "still open";
-  drivers[4]->chain().out(kBuffer).push();
-  drivers[4]->kick();
-  EXPECT_THAT(received(4), testing::ElementsAre("still open"));
-}
-
-TEST_F(ConsoleTest, AResetForgetsTheDriver) {
-  start();
-  open(1);
-  stop();
-  console->reset();
-  const ConsoleState state = console->save();
-  for (const PortState& port : state.ports) {
-    EXPECT_FALSE(port.ready || port.guest_open || port.told_open || port.sent != 0 ||
-                 port.due != 0);
-  }
-}
-
-TEST_F(ConsoleTest, AStateThatDoesNotFitIsRefused) {
-  const auto refused = [&](const ConsoleState& state) {
-    std::vector<Console::PortParts> parts;
-    parts.push_back({.backend = std::make_unique<FakePort>(), .name = "", .is_console = true});
-    return !Console::restore(std::move(parts), *services.loop, state);
-  };
-  EXPECT_FALSE(refused({.ports = {PortState{}}}));
-  EXPECT_TRUE(refused({}));
-  EXPECT_TRUE(refused({.ports = {PortState{}, PortState{}}}));
-  EXPECT_TRUE(refused({.ports = {PortState{.due = 0x20}}}));
 }
 
 }  // namespace

@@ -110,4 +110,15 @@ struct KindRig<Balloon> {
   }
 };
 
+template <>
+struct KindRig<Console> {
+  static constexpr std::uint16_t kQueue = 1;
+  ConsoleConfig config{.ports = {{}, {.name = "second"}}};
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.in("a line of text\n");
+    return chain;
+  }
+};
+
 }  // namespace mote::virtio::test
