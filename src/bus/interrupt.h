@@ -12,6 +12,8 @@ class Interrupt {
   virtual ~Interrupt() = default;
   // Raises the interrupt once (an edge).
   virtual void trigger() = 0;
+  // An eventfd that another process may use to the same end; -1: there is none.
+  virtual int fd() const { return -1; }
 };
 
 // An interrupt that is an eventfd, which KVM's irqfd turns into one without a system call of ours
@@ -23,7 +25,7 @@ class EventFdInterrupt final : public Interrupt {
     return EventFdInterrupt(std::move(fd));
   }
   void trigger() override { signal_eventfd(fd_.get()); }
-  int fd() const { return fd_.get(); }
+  int fd() const override { return fd_.get(); }
 
  private:
   explicit EventFdInterrupt(UniqueFd fd) : fd_(std::move(fd)) {}

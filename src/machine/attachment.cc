@@ -29,6 +29,7 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
     const auto queue = static_cast<std::uint16_t>(i);
     const int kick = transport.notify_fd(queue);
     MOTE_CHECK(site.vm.assign_ioeventfd(kick, place.base + virtio::Mmio::kNotifyOffset, queue));
+    if (device.traits().queues_elsewhere) continue;
     MOTE_TRY(EventLoop::Watch watch,
              site.loop.watch(kick, EPOLLIN, [&transport, queue](std::uint32_t) {
                transport.handle_notify(queue);

@@ -24,6 +24,11 @@ struct DeviceTraits {
   std::uint64_t features = 0;              // its own; the ring's are the transport's to offer
   std::vector<std::uint16_t> queue_sizes;  // the largest size of each queue
   std::uint32_t config_size = 0;           // bytes of configuration space
+  // Another process runs the queues (vhost-user): it has their kicks and raises their interrupts,
+  // by the descriptors that Queue::wiring() names, and kick() comes at a start alone.
+  bool queues_elsewhere = false;
+  // Of the ring's own features those that whoever runs the queues knows.
+  std::uint64_t ring_features = kRingFeatures;
 };
 
 // What a device is given of its machine, beside its configuration. All outlive the device.
@@ -71,15 +76,25 @@ class Device {
   void set_config_listener(std::function<void()> listener) {
     config_listener_ = std::move(listener);
   }
+  // Whom failed() tells: the same.
+  void set_failure_listener(std::function<void(const Error&)> listener) {
+    failure_listener_ = std::move(listener);
+  }
 
  protected:
   // For the device: what read_config() answers is another by now, and the driver is to hear of it.
   void config_changed() const {
     if (config_listener_) config_listener_();
   }
+  // For the device, outside of start() and stop(): it cannot go on before the driver resets it. Its
+  // queues are stopped when this returns.
+  void failed(const Error& error) const {
+    if (failure_listener_) failure_listener_(error);
+  }
 
  private:
   std::function<void()> config_listener_;
+  std::function<void(const Error&)> failure_listener_;
 };
 
 }  // namespace mote::virtio

@@ -74,4 +74,18 @@ std::uint32_t Queue::in_flight() const { return ring_->in_flight(); }
 std::uint64_t Queue::forgotten() const { return ring_->forgotten(); }
 QueueState Queue::save() const { return ring_->save(); }
 
+QueueWiring Queue::wiring() const {
+  const QueueContext& context = ring_->context();
+  return {.addresses = ring_->addresses(),
+          .next_avail = ring_->save().next_avail,
+          .kick_fd = context.host->kick_fd(context.index),
+          .interrupt_fd = context.host->interrupt_fd(context.index)};
+}
+
+void Queue::stopped_at(std::uint16_t next_avail) {
+  ring_->load({.next_avail = next_avail, .next_used = next_avail});
+}
+
+std::uint16_t Queue::used_index() const { return ring_->used_index(); }
+
 }  // namespace mote::virtio

@@ -43,6 +43,18 @@ class QueueHost {
   virtual void broken(std::uint16_t index, const Error& error) = 0;
   // The device wants a kick of queue `index` soon, after others have had their turn.
   virtual void again(std::uint16_t index) = 0;
+  // Eventfds, for whoever runs queue `index` in another process: the driver's kicks arrive in the
+  // one, and the other interrupts the driver; -1: this host has none.
+  virtual int kick_fd(std::uint16_t /*index*/) const { return -1; }
+  virtual int interrupt_fd(std::uint16_t /*index*/) const { return -1; }
+};
+
+// What another process needs to run a queue.
+struct QueueWiring {
+  QueueAddresses addresses;
+  std::uint16_t next_avail = 0;  // where it goes on
+  int kick_fd = -1;              // as QueueHost's, which keeps them
+  int interrupt_fd = -1;
 };
 
 // What a queue needs to know beside its addresses.
@@ -104,6 +116,13 @@ class Queue {
 
   // Needs in_flight() == 0 and a flush().
   QueueState save() const;
+
+  // For a queue that another process runs, while this object stands by: what that one needs; where
+  // it stopped, with nothing in flight; and where the driver sees that it is, which is all that is
+  // known of one that died.
+  QueueWiring wiring() const;
+  void stopped_at(std::uint16_t next_avail);
+  std::uint16_t used_index() const;
 
  private:
   explicit Queue(std::shared_ptr<Ring> ring) : ring_(std::move(ring)) {}

@@ -10,6 +10,7 @@ namespace {
 
 // Flags are the first field of both rings; vring_avail and vring_used.
 constexpr std::uint64_t kFlagsOffset = 0;
+constexpr std::uint64_t kIndexOffset = 2;
 constexpr std::uint64_t kEntriesOffset = 4;
 
 // Vectors kept for reuse: so many that a busy queue allocates nothing, so small that a guest with
@@ -41,17 +42,20 @@ Result<std::shared_ptr<Ring>> Ring::create(const QueueContext& context,
     return fail(ErrorKind::kGuest, "its size {} is not a power of two from 1 to {}", addresses.size,
                 largest);
   }
-  const auto size = static_cast<std::uint16_t>(addresses.size);
+  const std::uint64_t size = addresses.size;
   const memory::GuestMemory& memory = *context.memory;
-  std::shared_ptr<Ring> ring(new Ring(context, size));
-  MOTE_TRY(ring->descriptors_,
-           translate(memory, "descriptor table", addresses.descriptors,
-                     sizeof(vring_desc) * std::uint64_t{size}, VRING_DESC_ALIGN_SIZE));
+  std::shared_ptr<Ring> ring(new Ring(context, addresses));
+  MOTE_TRY(ring->descriptors_, translate(memory, "descriptor table", addresses.descriptors,
+                                         sizeof(vring_desc) * size, VRING_DESC_ALIGN_SIZE));
   MOTE_TRY(ring->available_, translate(memory, "available ring", addresses.driver,
                                        ring->driver_event_offset() + 2, VRING_AVAIL_ALIGN_SIZE));
   MOTE_TRY(ring->used_, translate(memory, "used ring", addresses.device,
                                   ring->device_event_offset() + 2, VRING_USED_ALIGN_SIZE));
   return ring;
+}
+
+std::uint16_t Ring::used_index() const {
+  return used_.load<std::uint16_t>(kIndexOffset, std::memory_order_acquire);
 }
 
 Result<std::optional<std::uint16_t>> Ring::take_head() {

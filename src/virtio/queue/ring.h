@@ -46,6 +46,9 @@ class Ring {
   void set_broken(const Error& error);
 
   const QueueContext& context() const { return context_; }
+  const QueueAddresses& addresses() const { return addresses_; }
+  // The used index as it stands in guest memory.
+  std::uint16_t used_index() const;
   const memory::GuestSlice& descriptors() const { return descriptors_; }
   std::uint16_t size() const { return size_; }
   bool has(unsigned feature) const { return (context_.features >> feature & 1) != 0; }
@@ -58,12 +61,16 @@ class Ring {
   void load(const QueueState& state);
 
  private:
-  Ring(const QueueContext& context, std::uint16_t size) : context_(context), size_(size) {}
+  Ring(const QueueContext& context, const QueueAddresses& addresses)
+      : context_(context),
+        addresses_(addresses),
+        size_(static_cast<std::uint16_t>(addresses.size)) {}
 
   std::uint64_t driver_event_offset() const { return 4 + 2 * std::uint64_t{size_}; }
   std::uint64_t device_event_offset() const { return 4 + 8 * std::uint64_t{size_}; }
 
   QueueContext context_;
+  QueueAddresses addresses_;
   std::uint16_t size_;  // a power of two
   bool broken_ = false;
   memory::GuestSlice descriptors_;

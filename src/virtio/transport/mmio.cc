@@ -18,13 +18,13 @@ static_assert(Mmio::kNotifyOffset == VIRTIO_MMIO_QUEUE_NOTIFY);
 }  // namespace
 
 Result<std::unique_ptr<Mmio>> Mmio::create(Parts parts) {
-  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt));
+  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt, parts.device->traits().queues_elsewhere));
   MOTE_TRY(mmio->session_, Session::create(mmio->session_parts(std::move(parts))));
   return mmio;
 }
 
 Result<std::unique_ptr<Mmio>> Mmio::restore(Parts parts, const MmioState& state) {
-  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt));
+  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt, parts.device->traits().queues_elsewhere));
   MOTE_TRY(mmio->session_, Session::restore(mmio->session_parts(std::move(parts)), state.session));
   mmio->interrupt_status_ = state.interrupt_status;
   mmio->device_features_select_ = state.device_features_select;
@@ -99,7 +99,7 @@ std::optional<std::uint32_t> Mmio::read_register(std::uint64_t offset) {
     case VIRTIO_MMIO_QUEUE_READY:
       return session_->queue_ready(queue_select_) ? 1 : 0;
     case VIRTIO_MMIO_INTERRUPT_STATUS:
-      return interrupt_status_.load();
+      return interrupt_status_.load() | (queues_elsewhere_ ? VIRTIO_MMIO_INT_VRING : 0);
     case VIRTIO_MMIO_STATUS:
       return session_->status();
     case VIRTIO_MMIO_SHM_LEN_LOW:

@@ -52,10 +52,12 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   TransportMetrics metrics() const { return session_->metrics(); }
 
  private:
-  explicit Mmio(bus::Interrupt& interrupt) : interrupt_(interrupt) {}
+  Mmio(bus::Interrupt& interrupt, bool queues_elsewhere)
+      : interrupt_(interrupt), queues_elsewhere_(queues_elsewhere) {}
 
   void queue_interrupt(std::uint16_t queue) override;
   void config_interrupt() override;
+  int queue_interrupt_fd(std::uint16_t /*queue*/) const override { return interrupt_.fd(); }
   void clear() override;
   Session::Parts session_parts(Parts parts);
 
@@ -65,6 +67,8 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   void write_address(std::uint64_t offset, std::uint32_t value);
 
   bus::Interrupt& interrupt_;
+  // Whoever runs the queues raises the interrupt without a word of its cause: each may be theirs.
+  bool queues_elsewhere_;
   // Set before the interrupt is raised, taken back by the driver: each from its own thread.
   std::atomic<std::uint32_t> interrupt_status_ = 0;
   // Which word or queue the next access means. A driver that selects from two CPUs at once gets

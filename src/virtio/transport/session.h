@@ -35,6 +35,8 @@ class InterruptSink {
   virtual ~InterruptSink() = default;
   virtual void queue_interrupt(std::uint16_t queue) = 0;
   virtual void config_interrupt() = 0;
+  // An eventfd that does what queue_interrupt() does; -1: there is none.
+  virtual int queue_interrupt_fd(std::uint16_t /*queue*/) const { return -1; }
   // The device was reset: what is pending is void.
   virtual void clear() = 0;
 };
@@ -122,6 +124,10 @@ class Session final : private QueueHost {
   void used(std::uint16_t queue) override;
   void broken(std::uint16_t queue, const Error& error) override;
   void again(std::uint16_t queue) override;
+  int kick_fd(std::uint16_t queue) const override { return notify_fd(queue); }
+  int interrupt_fd(std::uint16_t queue) const override {
+    return parts_.interrupts->queue_interrupt_fd(queue);
+  }
 
   bool refuse() REQUIRES(mutex_);
   QueueSetup* queue_in_setup(std::uint32_t queue) REQUIRES(mutex_);
@@ -142,6 +148,7 @@ class Session final : private QueueHost {
   void kick_all() REQUIRES(thread_);
   void report(std::string_view what, const Error& error) REQUIRES(thread_);
   void needs_reset() REQUIRES(thread_) EXCLUDES(mutex_);
+  void device_failed(const Error& error) REQUIRES(thread_) EXCLUDES(mutex_);
 
   const Parts parts_;
   const DeviceTraits traits_;

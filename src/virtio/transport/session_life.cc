@@ -13,7 +13,7 @@ namespace mote::virtio {
 Session::Session(Parts parts, DeviceTraits traits, std::vector<UniqueFd> notify)
     : parts_(std::move(parts)),
       traits_(std::move(traits)),
-      offered_(traits_.features | kRingFeatures),
+      offered_(traits_.features | traits_.ring_features),
       notify_(std::move(notify)) {
   thread_.assert_held();
   parked_.resize(notify_.size());
@@ -26,6 +26,10 @@ Session::Session(Parts parts, DeviceTraits traits, std::vector<UniqueFd> notify)
   parts_.device->set_config_listener([this] {
     thread_.assert_held();
     config_changed();
+  });
+  parts_.device->set_failure_listener([this](const Error& error) {
+    thread_.assert_held();
+    device_failed(error);
   });
 }
 
@@ -44,6 +48,7 @@ Session::~Session() {
   thread_.assert_held();
   stop_queues();
   parts_.device->set_config_listener(nullptr);
+  parts_.device->set_failure_listener(nullptr);
 }
 
 void Session::copy_config() {
@@ -160,6 +165,16 @@ void Session::needs_reset() {
   }
   // The driver learns of the bit by a change of configuration (VIRTIO 1.2, 2.1.2).
   parts_.interrupts->config_interrupt();
+}
+
+void Session::device_failed(const Error& error) {
+  if (broken_) return;
+  report("failed", error);
+  if (running_) {
+    for (std::optional<Queue>& queue : parked_) queue.reset();
+    needs_reset();
+  }
+  stop_queues();
 }
 
 // Queues at work
