@@ -151,7 +151,7 @@ Result<void> set_up_vcpus(const kvm::Vm& vm, std::span<const kvm::Vcpu> vcpus, H
 
 }  // namespace
 
-Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config) {
+Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bool shared) {
   memory::MemoryConfig wanted;
   // Every processor of this kind reaches 64 GiB. Asking costs an exit where this host is a guest
   // itself.
@@ -160,8 +160,9 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config) {
   MOTE_TRY(wanted.ranges,
            arch::memory_ranges(config.mem_size_mib << 20,
                                small ? kLeastPhysicalBits : arch::host_physical_bits()));
-  wanted.backing = config.huge_pages == HugePages::TwoMib ? memory::Backing::kHugetlb2M
-                                                          : memory::Backing::kAnonymous;
+  wanted.backing = shared                                   ? memory::Backing::kMemfd
+                   : config.huge_pages == HugePages::TwoMib ? memory::Backing::kHugetlb2M
+                                                            : memory::Backing::kAnonymous;
   wanted.transparent_huge_pages = config.huge_pages == HugePages::Transparent;
   wanted.track_dirty_pages = config.track_dirty_pages;
   return memory::GuestMemory::create(wanted);
@@ -173,7 +174,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   if (!options.host) {
     MOTE_TRY(options.host, Host::open());
   }
-  MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine));
+  MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine, needs_shared_memory(config)));
   MOTE_TRY(kvm::Vm vm, make_vm(options.host->kvm(), memory, config.machine));
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), std::move(vm)));

@@ -1,5 +1,6 @@
 #include "machine/config.h"
 
+#include <algorithm>
 #include <string_view>
 
 #include "base/json.h"
@@ -86,10 +87,21 @@ Result<void> check(const MachineConfig& config) {
   return check_memory(config);
 }
 
+bool needs_shared_memory(const VmConfig& config) {
+  return std::ranges::any_of(config.drives,
+                             [](const auto& drive) { return drive.socket.has_value(); });
+}
+
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
   if (config.balloon) MOTE_CHECK(check_balloon(*config.balloon, config.machine.mem_size_mib));
+  if (needs_shared_memory(config) && config.machine.huge_pages == HugePages::TwoMib) {
+    return fail(
+        ErrorKind::kUnsupported,
+        "machine-config: huge_pages 2M does not go with a drive that has a socket: pages of "
+        "hugetlbfs are not shared with another process");
+  }
   MOTE_CHECK(check_devices(config));
   return check_queues(config);
 }

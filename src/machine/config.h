@@ -91,6 +91,9 @@ constexpr auto json_rules(const VmConfig*) {
                     json::nullable("machine", "machine-config")};
 }
 
+// Whether another process is to have guest memory: a vhost-user backend.
+bool needs_shared_memory(const VmConfig& config);
+
 // Each: whether the values make sense and are built, without a look at the host. The error names
 // the field, what it is and what it must be.
 Result<void> check(const BootSource& config);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/describe/members.hpp>
+#include <functional>
 #include <optional>
 #include <span>
 #include <utility>
@@ -83,6 +84,7 @@ constexpr KindRow row_of() {
               [](const VmConfig& config, std::vector<ListedDevice>& into) {
                 const auto& kind = std::get<kKind>(virtio::kDeviceKinds);
                 for (const Config& device : Section<Config>::of(config)) {
+                  if (kind.is_one != nullptr && !kind.is_one(device)) continue;
                   ListedDevice listed{.kind = kKind,
                                       .section = Section<Config>::name(),
                                       .id = kind.id == nullptr ? std::string() : device.*kind.id,
@@ -114,7 +116,7 @@ constexpr auto kRows =
 Result<void> check_ids(const std::vector<ListedDevice>& devices) {
   for (auto one = devices.begin(); one != devices.end(); ++one) {
     const auto same = [&](const ListedDevice& other) {
-      return other.kind == one->kind && other.id == one->id;
+      return other.section == one->section && other.id == one->id;
     };
     if (std::none_of(devices.begin(), one, same)) continue;
     return fail(ErrorKind::kInvalid, "{}: two have the id {}; each must have its own", one->section,
@@ -142,11 +144,15 @@ Result<void> check_roots(const std::vector<ListedDevice>& devices) {
 std::vector<ListedDevice> list_devices(const VmConfig& config) {
   std::vector<ListedDevice> devices;
   for (const KindRow& row : kRows) {
-    auto front = static_cast<std::ptrdiff_t>(devices.size());
+    const std::size_t before = devices.size();
     row.list(config, devices);
-    for (auto at = devices.begin() + front; at != devices.end(); ++at) {
-      if (at->root) std::rotate(devices.begin() + front++, at, at + 1);
-    }
+    if (devices.size() == before) continue;
+    // Kinds of one section stand beside one another in the table, and mix as their section says.
+    const auto front = std::ranges::find(devices, devices.back().section, &ListedDevice::section);
+    std::sort(front, devices.end(), [](const ListedDevice& one, const ListedDevice& other) {
+      if (one.root != other.root) return one.root;
+      return std::less<>()(one.config, other.config);
+    });
   }
   return devices;
 }

@@ -21,7 +21,7 @@ struct ListedDevice {
 };
 
 // The devices of `config`, which outlives the list, in the order in which the guest finds them:
-// kind by kind, and of each kind the root device first, so that a root drive is /dev/vda.
+// section by section, and of each the root device first, so that a root drive is /dev/vda.
 std::vector<ListedDevice> list_devices(const VmConfig& config);
 
 // Each device by itself, and what must hold between devices: ids that are distinct within their

@@ -56,8 +56,8 @@ class Machine {
   // Stops what still runs.
   ~Machine();
 
-  // Fresh memory as `config` wants it.
-  static Result<memory::GuestMemory> make_memory(const MachineConfig& config);
+  // Fresh memory as `config` wants it; `shared`, where another process is to have it as well.
+  static Result<memory::GuestMemory> make_memory(const MachineConfig& config, bool shared = false);
 
   // Lets the vCPUs run and input flow; also after pause().
   void run() REQUIRES(kMachineThread);

@@ -13,6 +13,7 @@
 #include "virtio/console/device.h"
 #include "virtio/net/device.h"
 #include "virtio/rng/device.h"
+#include "virtio/vhost_user_block/device.h"
 #include "virtio/vsock/device.h"
 
 namespace mote::virtio {
@@ -29,11 +30,15 @@ struct Kind {
   using State = typename D::State;
   std::string_view what;               // one of these, for people: "drive"
   std::string Config::* id = nullptr;  // what tells several apart; null: there is one at most
+  // Which of its section are of this kind, where a section has several; null: all.
+  bool (*is_one)(const Config&) = nullptr;
 };
 
 // In the order in which a guest finds them.
 inline constexpr std::tuple kDeviceKinds{
-    Kind<Block>{"drive", &BlockConfig::drive_id},
+    Kind<Block>{"drive", &BlockConfig::drive_id, [](const auto& drive) { return !drive.socket; }},
+    Kind<VhostUserBlock>{"drive", &BlockConfig::drive_id,
+                         [](const auto& drive) { return drive.socket.has_value(); }},
     Kind<Net>{"interface", &NetConfig::iface_id},
     Kind<Vsock>{"vsock device"},
     Kind<Rng>{"entropy device"},

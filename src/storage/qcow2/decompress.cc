@@ -1,17 +1,10 @@
 #include "storage/qcow2/decompress.h"
 
 #include <zlib.h>
-#include <zstd.h>
 
 namespace mote::storage::qcow2 {
-namespace {
 
-std::unexpected<Error> damaged(const char* method) {
-  return fail(ErrorKind::kIo, "the image is corrupt: a cluster compressed by {} is damaged",
-              method);
-}
-
-Result<void> inflate_raw(std::span<const std::byte> from, std::span<std::byte> into) {
+Result<void> decompress(std::span<const std::byte> from, std::span<std::byte> into) {
   z_stream stream{};
   // A negative window: no header, no checksum.
   if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
@@ -25,24 +18,8 @@ Result<void> inflate_raw(std::span<const std::byte> from, std::span<std::byte> i
   ::inflateEnd(&stream);
   // It may stop for want of room right before its end mark.
   const bool whole = outcome == Z_STREAM_END || outcome == Z_BUF_ERROR;
-  if (!whole || stream.avail_out != 0) return damaged("zlib");
-  return {};
-}
-
-// One frame straight into the cluster: the window that a frame asks for is never allocated.
-Result<void> decompress_zstd(std::span<const std::byte> from, std::span<std::byte> into) {
-  const std::size_t frame = ::ZSTD_findFrameCompressedSize(from.data(), from.size());
-  if (::ZSTD_isError(frame) != 0) return damaged("zstd");
-  const std::size_t made = ::ZSTD_decompress(into.data(), into.size(), from.data(), frame);
-  if (::ZSTD_isError(made) != 0 || made != into.size()) return damaged("zstd");
-  return {};
-}
-
-}  // namespace
-
-Result<void> decompress(Compression method, std::span<const std::byte> from,
-                        std::span<std::byte> into) {
-  return method == Compression::kZlib ? inflate_raw(from, into) : decompress_zstd(from, into);
+  if (whole && stream.avail_out == 0) return {};
+  return fail(ErrorKind::kIo, "the image is corrupt: a compressed cluster is damaged");
 }
 
 }  // namespace mote::storage::qcow2

@@ -5,13 +5,11 @@
 #include <span>
 
 #include "base/result.h"
-#include "storage/qcow2/header.h"
 
 namespace mote::storage::qcow2 {
 
-// Fills `into` from `from`, a deflate stream without header or one zstd frame; what follows in
-// `from` is not looked at. Error (kIo): `from` is damaged, or makes fewer bytes.
-Result<void> decompress(Compression method, std::span<const std::byte> from,
-                        std::span<std::byte> into);
+// Fills `into` from `from`, a deflate stream without a header; what follows it in `from` is not
+// looked at. Error (kIo): `from` is damaged, or makes fewer bytes.
+Result<void> decompress(std::span<const std::byte> from, std::span<std::byte> into);
 
 }  // namespace mote::storage::qcow2

@@ -1,18 +1,32 @@
 #include "storage/qcow2/disk.h"
 
+#include <utility>
+
 #include "storage/qcow2/chain.h"
 
 namespace mote::storage::qcow2 {
 
-Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path,
-                                                   const Options& options) {
+Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path, const Options& options,
+                                                   EventLoop* loop) {
   MOTE_TRY(OpenedImage opened, open_chain(path, options));
+  std::unique_ptr<Disk> data;
+  if (options.engine == Engine::kUring) {
+    MOTE_TRY(data,
+             open_raw_disk(path, {.access = options.access, .engine = options.engine}, *loop));
+    if (data->identity() != opened.identity) {
+      return fail(ErrorKind::kState, "'{}' became another file while it was opened", path);
+    }
+  }
   return std::make_unique<Qcow2Disk>(std::move(opened.image), options.access,
-                                     std::move(opened.identity));
+                                     std::move(opened.identity), std::move(data));
 }
 
-Qcow2Disk::Qcow2Disk(std::unique_ptr<Image> image, Access access, std::string identity)
-    : image_(std::move(image)), access_(access), identity_(std::move(identity)) {
+Qcow2Disk::Qcow2Disk(std::unique_ptr<Image> image, Access access, std::string identity,
+                     std::unique_ptr<Disk> data)
+    : image_(std::move(image)),
+      data_(std::move(data)),
+      access_(access),
+      identity_(std::move(identity)) {
   traits_.can_discard = access == Access::kReadWrite;
   traits_.discard_granularity = static_cast<std::uint32_t>(image_->header().cluster_size());
 }
@@ -22,7 +36,32 @@ std::uint64_t Qcow2Disk::size() const {
   return bytes - bytes % kSectorSize;
 }
 
+bool Qcow2Disk::pass_on(DiskRequest& request, std::uint64_t length, Done& done) {
+  if (!data_) return false;
+  if (request.op == Op::kFlush) {
+    data_->submit(std::move(request), std::move(done));
+    return true;
+  }
+  if (is_range(request.op)) return false;
+  const auto place = image_->place_of_data(request.offset, length, request.op == Op::kWrite);
+  if (!place) return false;
+  if (*place + length > data_->size()) {
+    // The image has grown since.
+    if (!data_->refresh() || *place + length > data_->size()) return false;
+  }
+  const std::uint64_t offset = std::exchange(request.offset, *place);
+  data_->submit(std::move(request),
+                [offset, done = std::move(done)](DiskRequest back, Result<void> result) mutable {
+                  back.offset = offset;
+                  done(std::move(back), std::move(result));
+                });
+  return true;
+}
+
 void Qcow2Disk::start(DiskRequest request, std::uint64_t length, Done done) {
+  if (pass_on(request, length, done)) return;
+  // A cluster that is let go must have nothing under way to it: it may be another's in a moment.
+  if (data_ && is_change(request.op)) data_->drain();
   Result<void> result;
   switch (request.op) {
     case Op::kRead:

@@ -162,11 +162,12 @@ Result<std::size_t> read_v3(std::span<const std::byte> bytes, Header& header) {
     return fail(ErrorKind::kInvalid,
                 "the compression type is {}, which does not fit the feature bits", type);
   }
-  if (type > 1) {
+  if (type != 0) {
     return fail(ErrorKind::kUnsupported,
-                "the image has compression type {}; 0 (zlib) and 1 (zstd) are known", type);
+                "the image has compression type {}{}, and 0 (zlib) is supported; qemu-img convert "
+                "makes one of the other",
+                type, type == 1 ? " (zstd)" : "");
   }
-  header.compression = type == 0 ? Compression::kZlib : Compression::kZstd;
   return length;
 }
 

@@ -11,8 +11,6 @@
 
 namespace mote::storage::qcow2 {
 
-enum class Compression : std::uint8_t { kZlib, kZstd };
-
 struct Header {
   std::uint32_t version = 0;  // 2 or 3
   unsigned cluster_bits = 0;
@@ -26,7 +24,6 @@ struct Header {
   std::uint64_t snapshots_offset = 0;
   std::uint64_t incompatible = 0;
   std::uint64_t autoclear = 0;
-  Compression compression = Compression::kZlib;
   std::optional<std::string> backing_file{};    // as it is written: maybe relative to the image
   std::optional<std::string> backing_format{};  // from the header extension
 

@@ -94,6 +94,15 @@ Result<void> Image::read(std::span<iovec> buffers, std::uint64_t offset) {
   return {};
 }
 
+std::optional<std::uint64_t> Image::place_of_data(std::uint64_t offset, std::uint64_t length,
+                                                  bool to_write) {
+  if (length == 0 || (to_write && !changed_)) return std::nullopt;
+  const auto extent = mapping_->find(offset, length);
+  if (!extent || extent->kind != Kind::kData || extent->length < length) return std::nullopt;
+  if (to_write && !extent->is_ours_alone) return std::nullopt;
+  return extent->offset;
+}
+
 Result<void> Image::read_extent(const Extent& extent, std::span<iovec> buffers,
                                 std::uint64_t offset) {
   switch (extent.kind) {
@@ -129,7 +138,7 @@ Result<std::span<const std::byte>> Image::decompressed(std::uint64_t entry) {
   MOTE_CHECK(file_->read_bytes(from, place.offset));
   decompressed_entry_ = 0;
   decompressed_.resize(layout_.cluster_size());
-  MOTE_CHECK(decompress(layout_.header.compression, from, decompressed_));
+  MOTE_CHECK(decompress(from, decompressed_));
   decompressed_entry_ = entry;
   return std::span<const std::byte>(decompressed_);
 }

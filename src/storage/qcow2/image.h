@@ -54,6 +54,10 @@ class Image final : public Backing {
   void set_backing(std::unique_ptr<Backing> backing) { backing_ = std::move(backing); }
 
   Result<void> read(std::span<iovec> buffers, std::uint64_t offset) override;
+  // Where in the file a range of the disk is read, or written, as it is; nothing: it takes more
+  // than that, or an error, which read() or write() tells.
+  std::optional<std::uint64_t> place_of_data(std::uint64_t offset, std::uint64_t length,
+                                             bool to_write);
   // The others need Access::kReadWrite, and a range inside the disk. Errors: no room on the host
   // (kResource), an I/O error or an image that turns out to be corrupt (kIo).
   Result<void> write(std::span<iovec> buffers, std::uint64_t offset);

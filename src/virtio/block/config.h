@@ -23,12 +23,20 @@ BOOST_DESCRIBE_ENUM(CacheType, Unsafe, Writeback)
 enum class IoEngine { Sync, Async };
 BOOST_DESCRIBE_ENUM(IoEngine, Sync, Async)
 
+// What the file at path_on_host holds: the disk's bytes, or an image of them. Never guessed: a
+// guest could write the header of an image into its raw disk.
+enum class DiskFormat { Raw, Qcow2 };
+BOOST_DESCRIBE_ENUM(DiskFormat, Raw, Qcow2)
+constexpr auto json_names(DiskFormat) {
+  return std::array{json::name(DiskFormat::Raw, "raw"), json::name(DiskFormat::Qcow2, "qcow2")};
+}
+
 inline constexpr std::uint32_t kMaxBlockQueues = 32;  // a machine has no more processors
 inline constexpr std::size_t kMaxSerial = 20;         // VIRTIO 1.2, 5.2.6: an id has 20 bytes
 
 struct BlockConfig {
   std::string drive_id;
-  std::optional<std::string> path_on_host{};  // a raw image or a block device
+  std::optional<std::string> path_on_host{};  // an image or a block device
   bool is_root_device = false;
   std::optional<std::string>
       partuuid{};                      // of the root partition; matters for the root device alone
@@ -41,12 +49,16 @@ struct BlockConfig {
   bool direct = false;                  // around the host's page cache
   std::optional<std::string> serial{};  // the guest's serial number; absent: the file's numbers
   std::uint32_t num_queues = 1;         // up to the number of vCPUs
+  DiskFormat format = DiskFormat::Raw;
+  bool backing_files = false;  // a qcow2 image may name files that the guest then reads
 };
 BOOST_DESCRIBE_STRUCT(BlockConfig, (),
                       (drive_id, path_on_host, is_root_device, partuuid, is_read_only, cache_type,
-                       io_engine, rate_limiter, socket, direct, serial, num_queues))
+                       io_engine, rate_limiter, socket, direct, serial, num_queues, format,
+                       backing_files))
 constexpr auto json_rules(const BlockConfig*) {
-  return std::array{json::sparse("direct"), json::sparse("serial"), json::sparse("num_queues")};
+  return std::array{json::sparse("direct"), json::sparse("serial"), json::sparse("num_queues"),
+                    json::sparse("format"), json::sparse("backing_files")};
 }
 
 // Whether the values make sense and are built, without a look at the host: the error names the

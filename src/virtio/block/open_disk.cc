@@ -1,18 +1,33 @@
 #include "virtio/block/open_disk.h"
 
+#include "storage/qcow2/disk.h"
 #include "storage/raw_disk.h"
 
 namespace mote::virtio {
+namespace {
+
+Result<std::unique_ptr<storage::Disk>> open_format(const BlockConfig& config, EventLoop& loop) {
+  const auto access = config.is_read_only.value_or(false) ? storage::Access::kReadOnly
+                                                          : storage::Access::kReadWrite;
+  const auto engine =
+      config.io_engine == IoEngine::Async ? storage::Engine::kUring : storage::Engine::kSync;
+  const std::string& path = *config.path_on_host;
+  if (config.format == DiskFormat::Qcow2) {
+    return storage::qcow2::Qcow2Disk::open(
+        path, {.access = access, .engine = engine, .backing_files = config.backing_files}, &loop);
+  }
+  return storage::open_raw_disk(
+      path,
+      {.access = access,
+       .cache = config.direct ? storage::Cache::kDirect : storage::Cache::kBuffered,
+       .engine = engine},
+      loop);
+}
+
+}  // namespace
 
 Result<std::unique_ptr<storage::Disk>> open_disk(const BlockConfig& config, EventLoop& loop) {
-  const storage::RawOptions options{
-      .access = config.is_read_only.value_or(false) ? storage::Access::kReadOnly
-                                                    : storage::Access::kReadWrite,
-      .cache = config.direct ? storage::Cache::kDirect : storage::Cache::kBuffered,
-      .engine =
-          config.io_engine == IoEngine::Async ? storage::Engine::kUring : storage::Engine::kSync,
-  };
-  auto disk = storage::open_raw_disk(*config.path_on_host, options, loop);
+  auto disk = open_format(config, loop);
   if (!disk) {
     return std::unexpected(
         std::move(disk.error()).within(fmt::format("drive '{}'", config.drive_id)));

@@ -9,14 +9,12 @@
 #include "base/log.h"
 #include "fuzz/virtio/guest.h"
 #include "fuzz/virtio/rigs.h"
-#include "virtio/kinds.h"
+#include "virtio/own_queues.h"
 
 namespace mote::fuzz {
 namespace {
 
-template <typename... K>
-::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
-using Devices = decltype(devices_of(virtio::kDeviceKinds));
+using Devices = virtio::test::DevicesWithOwnQueues;
 
 template <typename D>
 class DeviceRigs : public ::testing::Test {

@@ -126,6 +126,13 @@ struct Qcow2Rig {
   ImageFile file{{.size = kSectors * kSectorSize}};
   std::unique_ptr<Disk> disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
 };
+struct UringQcow2Rig {
+  static constexpr bool kWritable = true;
+  std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
+  ImageFile file{{.size = kSectors * kSectorSize}};
+  std::unique_ptr<Disk> disk =
+      std::move(*qcow2::Qcow2Disk::open(file.path(), {.engine = Engine::kUring}, loop.get()));
+};
 struct SmallClustersQcow2Rig {
   static constexpr bool kWritable = true;
   ImageFile file{{.size = kSectors * kSectorSize, .version = 2, .cluster_bits = 9}};
@@ -181,7 +188,7 @@ class DiskConformance : public ::testing::Test {
 
 using Rigs = ::testing::Types<FileRig, ReadOnlyFileRig, ReadOnlyDiskRig, ForwardingRig, UringRig,
                               ReadOnlyUringRig, InMemoryUringRig, BounceRig, BounceUringRig,
-                              Qcow2Rig, SmallClustersQcow2Rig, ReadOnlyQcow2Rig>;
+                              Qcow2Rig, UringQcow2Rig, SmallClustersQcow2Rig, ReadOnlyQcow2Rig>;
 TYPED_TEST_SUITE(DiskConformance, Rigs);
 
 TYPED_TEST(DiskConformance, SaysWhatItIs) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "storage/qcow2/support.h"
 #include "storage/temp_file.h"
 #include "virtio/block/device.h"
 #include "virtio/test_driver.h"
@@ -71,12 +72,59 @@ TEST(BlockConfig, RefusesABadSerialAndBadQueues) {
   }
 }
 
-TEST(BlockConfig, RefusesWhatIsNotBuiltByName) {
+TEST(BlockConfig, ABackendHasItsOwnSay) {
+  const BlockConfig far{.drive_id = "far", .cache_type = CacheType::Writeback, .socket = "/run/b"};
+  EXPECT_TRUE(check(far));
+  const auto refused = [&far](const std::string& field, auto change) {
+    BlockConfig config = far;
+    change(config);
+    expect_refused(config, ErrorKind::kInvalid, field);
+  };
+  refused("path_on_host", [](auto& config) { config.path_on_host = "/images/root.img"; });
+  refused("is_read_only", [](auto& config) { config.is_read_only = false; });
+  refused("io_engine", [](auto& config) { config.io_engine = IoEngine::Sync; });
+  refused("rate_limiter", [](auto& config) { config.rate_limiter.emplace(); });
+  refused("direct", [](auto& config) { config.direct = true; });
+  refused("serial", [](auto& config) { config.serial = "1"; });
+  refused("num_queues", [](auto& config) { config.num_queues = 2; });
+  refused("format", [](auto& config) { config.format = DiskFormat::Qcow2; });
+  refused("backing_files", [](auto& config) { config.backing_files = true; });
+  refused("socket", [](auto& config) { config.socket = ""; });
+  refused("socket", [](auto& config) { config.socket = std::string("a\0b", 3); });
+}
+
+TEST(BlockConfig, AFormatIsSaid) {
   BlockConfig config = good();
-  config = good();
-  config.path_on_host.reset();
-  config.socket = "/run/blk.sock";
-  expect_refused(config, ErrorKind::kUnsupported, "socket");
+  config.backing_files = true;
+  expect_refused(config, ErrorKind::kInvalid, "backing_files");
+  config.format = DiskFormat::Qcow2;
+  EXPECT_TRUE(check(config));
+  config.direct = true;
+  expect_refused(config, ErrorKind::kUnsupported, "direct");
+}
+
+// A guest that writes an image's header into its raw disk has a raw disk with that in it; and an
+// image is not read as one where it is not called one.
+TEST(BlockConfig, AFormatIsNotGuessed) {
+  const storage::test::TempFile file(
+      storage::qcow2::test::empty_image({.size = 8 << 20, .cluster_bits = 12}));
+  TestServices services;
+  BlockConfig config{.drive_id = "data", .path_on_host = file.path()};
+  auto raw = Block::create(config, services.get());
+  ASSERT_TRUE(raw);
+  EXPECT_EQ((*raw)->save().sectors, file.content().size() / 512);
+  config.format = DiskFormat::Qcow2;
+  for (const IoEngine engine : {IoEngine::Sync, IoEngine::Async}) {
+    config.io_engine = engine;
+    auto image = Block::create(config, services.get());
+    ASSERT_TRUE(image) << image.error().text();
+    EXPECT_EQ((*image)->save().sectors, (8U << 20) / 512);
+  }
+  const storage::test::TempFile plain(std::string(1 << 20, 'x'));
+  config.path_on_host = plain.path();
+  const auto refused = Block::create(config, services.get());
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("no qcow2 image"), std::string::npos);
 }
 
 TEST(BlockConfig, ErrorsOfTheHostNameTheDriveAndThePath) {

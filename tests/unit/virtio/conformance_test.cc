@@ -4,14 +4,13 @@
 #include "virtio/kind_rigs.h"
 #include "virtio/kinds.h"
 #include "virtio/mmio_driver.h"
+#include "virtio/own_queues.h"
 #include "virtio/test_driver.h"
 
 namespace mote::virtio::test {
 namespace {
 
-template <typename... K>
-::testing::Types<typename K::Device...> devices_of(const std::tuple<K...>&);
-using Devices = decltype(devices_of(kDeviceKinds));
+using Devices = DevicesWithOwnQueues;
 
 template <typename D>
 class DeviceConformance : public ::testing::Test {

@@ -61,6 +61,56 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(shape.refcount_order) + "s" + std::to_string(shape.size >> 9);
     });
 
+// Data by io_uring, many requests at once: each finds its own clusters, whatever the others make of
+// the tables meanwhile.
+TEST(Qcow2Uring, ManyAtOnce) {
+  const Place place;
+  const Shape shape{.size = 4 << 20, .cluster_bits = 12};
+  write_file(place / "disk", empty_image(shape));
+  const auto loop = std::move(*EventLoop::create());
+  auto disk = Qcow2Disk::open(place / "disk", {.engine = Engine::kUring}, loop.get());
+  ASSERT_TRUE(disk) << disk.error().text();
+  std::string model(shape.size, '\0');
+  std::mt19937 random(31);
+  for (int round = 0; round < 60; ++round) {
+    // A batch of writes and discards, each in its own part of the disk.
+    std::vector<std::string> data(16);
+    int done = 0;
+    for (std::size_t i = 0; i < data.size(); ++i) {
+      const std::uint64_t part = shape.size / data.size();
+      const std::uint64_t offset = i * part + random() % 256 * kSectorSize;
+      const std::uint64_t length = (1 + random() % 64) * kSectorSize;
+      const auto finished = [&done](const DiskRequest&, const Result<void>& result) {
+        EXPECT_TRUE(result) << result.error().text();
+        ++done;
+      };
+      if (random() % 4 == 0) {
+        model.replace(offset, length, length, '\0');
+        (*disk)->submit({.op = Op::kWriteZeroes,
+                         .offset = offset,
+                         .length = length,
+                         .may_unmap = true,
+                         .buffers = {}},
+                        finished);
+      } else {
+        data[i] = std::string(length, static_cast<char>(random()));
+        model.replace(offset, length, data[i]);
+        (*disk)->submit({.op = Op::kWrite, .offset = offset, .buffers = {{data[i].data(), length}}},
+                        finished);
+      }
+    }
+    (*disk)->commit();
+    (*disk)->drain();
+    ASSERT_EQ(done, 16);
+  }
+  EXPECT_TRUE(read_all(**disk) == model);
+  disk->reset();
+  EXPECT_TRUE(read_all(*open(place / "disk")) == model);
+  if (!have_qemu()) return;
+  const Findings findings = check(place / "disk");
+  EXPECT_FALSE(findings.errors || findings.leaks) << findings.output;
+}
+
 // Images that qemu-img made.
 struct Made {
   const char* name;
@@ -111,9 +161,8 @@ INSTANTIATE_TEST_SUITE_P(
     ByQemu, Qcow2Made,
     ::testing::Values(
         Made{"Plain", "compat=1.1"}, Made{"Version2", "compat=0.10"},
-        Made{"Zlib", "compression_type=zlib", "-c"}, Made{"Zstd", "compression_type=zstd", "-c"},
-        Made{"ZlibSmall", "cluster_size=4k", "-c"}, Made{"ZlibLarge", "cluster_size=2M", "-c"},
-        Made{"ZstdSmall", "cluster_size=512,compression_type=zstd", "-c"},
+        Made{"Zlib", "compression_type=zlib", "-c"}, Made{"ZlibSmall", "cluster_size=4k", "-c"},
+        Made{"ZlibLarge", "cluster_size=2M", "-c"}, Made{"ZlibSmallest", "cluster_size=512", "-c"},
         Made{"Version2Zlib", "compat=0.10", "-c"}, Made{"Small", "cluster_size=512"},
         Made{"Large", "cluster_size=2M"}, Made{"Refcount1", "refcount_bits=1"},
         Made{"Refcount64", "refcount_bits=64"}, Made{"Lazy", "lazy_refcounts=on"},

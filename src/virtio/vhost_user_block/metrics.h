@@ -1,0 +1,23 @@
+// Counters of one vhost-user device, under Firecracker's names.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+
+namespace mote::virtio {
+
+struct VhostUserMetrics {
+  std::uint64_t activate_fails = 0;         // starts that the backend did not take part in
+  std::uint64_t cfg_fails = 0;              // configuration spaces that it did not tell
+  std::uint64_t init_time_us = 0;           // the first connection
+  std::uint64_t activate_time_us = 0;       // the last start
+  std::uint64_t config_change_time_us = 0;  // the last refresh()
+  // Mote's own.
+  std::uint64_t disconnects = 0;
+  std::uint64_t reconnects = 0;
+};
+BOOST_DESCRIBE_STRUCT(VhostUserMetrics, (),
+                      (activate_fails, cfg_fails, init_time_us, activate_time_us,
+                       config_change_time_us, disconnects, reconnects))
+
+}  // namespace mote::virtio
