@@ -17,6 +17,7 @@ class Rig<virtio::Vsock> final : public DeviceRig {
   Rig(Input& input, const virtio::DeviceServices& services) : services_(services) {
     limits_.connections = input.below<std::uint8_t>(8);
     limits_.resets = input.below<std::uint8_t>(8);
+    limits_.tx_delay = {};
     make(nullptr);
   }
   ~Rig() override {

@@ -3,7 +3,8 @@
 //
 //   port 5000   echo, until the end of the input
 //   port 5001   reads slowly to the end of the input, then answers with the Adler-32 of all of it
-//   port 5002   a line "COUNT PORT BYTES": COUNT connections to PORT of the host at once, each sends
+//   port 5002   a line "COUNT PORT BYTES": COUNT connections to PORT of the host at once, each
+//   sends
 //               BYTES of a pattern, ends its direction and reads the Adler-32 of them as a line;
 //               answers with how many were right
 //   port 5003   answers with how many children of the other services there are
@@ -29,21 +30,21 @@ struct adler {
   uint32_t a, b;
 };
 
-static void add(struct adler *sum, const char *data, size_t length) {
+static void add(struct adler* sum, const char* data, size_t length) {
   for (size_t i = 0; i < length; ++i) {
     sum->a = (sum->a + (unsigned char)data[i]) % 65521;
     sum->b = (sum->b + sum->a) % 65521;
   }
 }
 
-static uint32_t value(const struct adler *sum) { return sum->b << 16 | sum->a; }
+static uint32_t value(const struct adler* sum) { return sum->b << 16 | sum->a; }
 
 static struct sockaddr_vm address(unsigned cid, unsigned port) {
   struct sockaddr_vm made = {.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = port};
   return made;
 }
 
-static int write_all(int fd, const char *data, size_t length) {
+static int write_all(int fd, const char* data, size_t length) {
   while (length > 0) {
     ssize_t done = send(fd, data, length, MSG_NOSIGNAL);
     if (done < 0) return -1;
@@ -59,7 +60,7 @@ static void answer(int fd, unsigned long number) {
   write_all(fd, line, (size_t)length);
 }
 
-static void read_line(int fd, char *line, size_t size) {
+static void read_line(int fd, char* line, size_t size) {
   size_t at = 0;
   while (at + 1 < size && read(fd, line + at, 1) == 1 && line[at] != '\n') ++at;
   line[at] = 0;
@@ -86,11 +87,12 @@ static void read_slowly(int fd) {
 static int call_host(unsigned port, unsigned long bytes, unsigned seed) {
   int fd = socket(AF_VSOCK, SOCK_STREAM, 0);
   struct sockaddr_vm host = address(VMADDR_CID_HOST, port);
-  if (fd < 0 || connect(fd, (struct sockaddr *)&host, sizeof host) < 0) return 1;
+  if (fd < 0 || connect(fd, (struct sockaddr*)&host, sizeof host) < 0) return 1;
   struct adler sum = {1, 0};
   while (bytes > 0) {
     size_t length = bytes < sizeof buffer ? bytes : sizeof buffer;
-    for (size_t i = 0; i < length; ++i) buffer[i] = (char)((seed = seed * 1103515245 + 12345) >> 16);
+    for (size_t i = 0; i < length; ++i)
+      buffer[i] = (char)((seed = seed * 1103515245 + 12345) >> 16);
     add(&sum, buffer, length);
     if (write_all(fd, buffer, length) < 0) return 1;
     bytes -= length;
@@ -121,7 +123,9 @@ static void write_without_end(int fd) {
   memset(buffer, 'w', sizeof buffer);
   while (write_all(fd, buffer, sizeof buffer) == 0) {
   }
-  printf("writer_error=%s\n", errno == EPIPE ? "EPIPE" : errno == ECONNRESET ? "ECONNRESET" : strerror(errno));
+  printf("writer_error=%s\n", errno == EPIPE        ? "EPIPE"
+                              : errno == ECONNRESET ? "ECONNRESET"
+                                                    : strerror(errno));
   fflush(stdout);
 }
 
@@ -137,7 +141,8 @@ static void serve(int service, int fd) {
   ++children;
   pid_t child = fork();
   if (child == 0) {
-    void (*const services[kServices])(int) = {echo, read_slowly, call_on_request, NULL, write_without_end};
+    void (*const services[kServices])(int) = {echo, read_slowly, call_on_request, NULL,
+                                              write_without_end};
     services[service](fd);
     _exit(0);
   }
@@ -146,7 +151,7 @@ static void serve(int service, int fd) {
 
 int main(void) {
   mount("dev", "/dev", "devtmpfs", 0, "");
-  FILE *console = freopen("/dev/console", "w", stdout);
+  FILE* console = freopen("/dev/console", "w", stdout);
   (void)console;
   fd_set all;
   FD_ZERO(&all);
@@ -155,7 +160,8 @@ int main(void) {
   for (int i = 0; i < kServices; ++i) {
     struct sockaddr_vm here = address(VMADDR_CID_ANY, kFirstPort + (unsigned)i);
     listeners[i] = socket(AF_VSOCK, SOCK_STREAM, 0);
-    if (bind(listeners[i], (struct sockaddr *)&here, sizeof here) < 0 || listen(listeners[i], 256) < 0) {
+    if (bind(listeners[i], (struct sockaddr*)&here, sizeof here) < 0 ||
+        listen(listeners[i], 256) < 0) {
       printf("failed=%s\n", strerror(errno));
       return 1;
     }

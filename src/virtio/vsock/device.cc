@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "base/log.h"
-#include "virtio/queue/serve.h"
 #include "virtio/vsock/unix/backend.h"
 
 namespace mote::virtio {
@@ -57,6 +56,10 @@ Result<std::unique_ptr<Vsock>> Vsock::over(std::uint32_t guest_cid,
                                            const VsockState* state) {
   std::unique_ptr<Vsock> device(new Vsock(guest_cid, std::move(backend), limits));
   MOTE_TRY(device->timer_, loop.timer([raw = device.get()] { raw->expire(); }));
+  MOTE_TRY(device->flush_timer_, loop.timer([raw = device.get()] {
+    raw->flush_armed_ = false;
+    raw->flush();
+  }));
   if (state != nullptr) {
     device->next_host_port_ = state->next_host_port;
     device->reset_to_announce_ = true;
@@ -92,7 +95,10 @@ Result<void> Vsock::start(std::uint16_t index, Queue queue) {
 }
 
 std::optional<Queue> Vsock::stop(std::uint16_t index) {
-  if (index != kEvents) backend_->ignore();
+  if (index != kEvents) {
+    backend_->ignore();
+    flush();
+  }
   return std::exchange(index == kRx ? rx_ : index == kTx ? tx_ : events_, std::nullopt);
 }
 
@@ -111,8 +117,7 @@ void Vsock::kick(std::uint16_t index) {
     ++common_.metrics.rx_queue_event_count;
   } else if (tx_) {
     ++common_.metrics.tx_queue_event_count;
-    serve(*tx_, [this](Chain chain) { take(std::move(chain)); });
-    if (tx_->broken()) ++common_.metrics.tx_queue_event_fails;
+    serve_tx();
   }
   fill_rx();
 }
@@ -135,6 +140,38 @@ void Vsock::announce_reset() {
 
 // The guest's packets
 // ------------------------------------------------------------------------------------------------
+
+// As virtio::serve(), which would flush.
+void Vsock::serve_tx() {
+  tx_->disable_notifications();
+  std::uint32_t budget = tx_->size();
+  do {
+    while (true) {
+      if (budget == 0) {
+        flush();
+        return tx_->again();
+      }
+      auto chain = tx_->next();
+      if (!chain) {
+        ++common_.metrics.tx_queue_event_fails;
+        return flush();
+      }
+      if (!*chain) break;
+      --budget;
+      ++taken_;
+      take(std::move(**chain));
+    }
+  } while (tx_->enable_notifications());
+  const bool few = taken_ < tx_->size() / 4U;
+  if (!few || !rx_ || limits_.tx_delay == limits_.tx_delay.zero()) return flush();
+  if (taken_ > 0 && !flush_armed_) flush_armed_ = flush_timer_.set(limits_.tx_delay).has_value();
+}
+
+void Vsock::flush() {
+  taken_ = 0;
+  if (tx_) tx_->flush();
+  if (rx_) rx_->flush();
+}
 
 void Vsock::take(Chain chain) {
   const auto read = chain.in().read<Header>();
@@ -196,6 +233,7 @@ void Vsock::fill_rx() {
   if (!rx_) return;
   // After as many packets as the queue is long, others have their turn.
   std::uint32_t budget = rx_->size();
+  bool given = false;
   while (!resets_.empty() || !turns_.empty()) {
     if (budget-- == 0) {
       rx_->again();
@@ -207,15 +245,16 @@ void Vsock::fill_rx() {
       break;
     }
     if (!*chain) {
-      rx_->flush();
+      if (std::exchange(given, false)) flush();
       if (rx_->enable_notifications()) continue;
       return;
     }
     give(std::move(**chain));
+    given = true;
   }
   // With nothing to say, it does not matter that the driver adds chains.
   rx_->disable_notifications();
-  rx_->flush();
+  if (given) flush();
 }
 
 void Vsock::give(Chain chain) {

@@ -36,7 +36,10 @@ class Vsock final : public Device {
   struct Limits {
     std::size_t connections = 1023;
     std::size_t resets = 1024;  // that wait for the guest
-    vsock::Times times;
+    vsock::Times times = {};
+    // How long a packet that was taken may wait to be given back together with the next one for the
+    // guest: an answer mostly follows, and then one interrupt is for both. 0: not at all.
+    std::chrono::nanoseconds tx_delay = std::chrono::milliseconds(1);
   };
 
   // Checks `config` and makes its socket.
@@ -79,11 +82,13 @@ class Vsock final : public Device {
   Vsock(std::uint32_t guest_cid, std::unique_ptr<vsock::HostBackend> backend, const Limits& limits);
 
   // The guest's packets
+  void serve_tx();
   void take(Chain chain);
   void dispatch(const Header& header, ChainReader& payload);
   void connect_to_host(const Header& request);
   // Packets for the guest
   void fill_rx();
+  void flush();
   void give(Chain chain);
   void owe_reset(const Reset& reset);
   void announce_reset();
@@ -111,6 +116,9 @@ class Vsock final : public Device {
   bool reset_to_announce_ = false;  // the driver is to hear that its connections are gone
   EventLoop::Timer timer_;
   std::optional<vsock::Clock::time_point> armed_for_;
+  std::uint32_t taken_ = 0;  // packets that the driver has not got back
+  EventLoop::Timer flush_timer_;
+  bool flush_armed_ = false;
 };
 
 }  // namespace mote::virtio

@@ -144,6 +144,33 @@ TEST_F(VsockFlow, ABatchIsOneInterruptAQueue) {
   EXPECT_EQ(driver_->host.interrupts, before + 1);
 }
 
+TEST_F(VsockFlow, WhatWasTakenComesBackWithTheAnswerOrSoon) {
+  using namespace std::chrono_literals;
+  build({.times = {}, .tx_delay = 20ms});
+  TestRing& tx = *driver_->rings[1];
+  backend_->services[1];
+  driver_->offer(packet(kRequest, 1, 2));
+  EXPECT_EQ(tx.take_used().size(), 1U) << "with the response";
+  EXPECT_EQ(driver_->one().header.op, kResponse);
+  const End end = backend_->services[1].back();
+  ends_.push_back(end);
+  driver_->offer(packet(kRw, 1, 2), "ping");
+  EXPECT_EQ(end->outgoing, "ping");
+  EXPECT_TRUE(tx.take_used().empty());
+  end->incoming = "pong";
+  run_host();
+  EXPECT_EQ(tx.take_used().size(), 1U);
+  EXPECT_EQ(driver_->one().payload, "pong");
+  driver_->offer(packet(kRw, 1, 2), "nobody answers");
+  wait(40ms);
+  EXPECT_EQ(tx.take_used().size(), 1U);
+  for (int i = 0; i < 100; ++i) driver_->offer(packet(kRw, 1, 2), "many");
+  EXPECT_EQ(tx.take_used().size(), 64U) << "a quarter of the queue does not wait";
+  driver_->pause();
+  EXPECT_EQ(tx.take_used().size(), 36U);
+  driver_->resume();
+}
+
 TEST_F(VsockFlow, AThousandConnectionsAtOnce) {
   build();
   for (std::uint32_t i = 0; i < 1023; ++i) {

@@ -167,7 +167,7 @@ TEST_F(VsockHostile, BuffersThatHoldNoPacketAreGivenBackEmpty) {
 }
 
 TEST_F(VsockHostile, AFloodOfPacketsForNobodyIsBounded) {
-  build({.resets = 100, .times = {}});
+  build({.resets = 100});
   driver_->take(false);
   for (std::uint32_t i = 0; i < 1000; ++i) driver_->send(packet(kRw, i, i));
   EXPECT_EQ(device_->metrics().resets_dropped, 1000U - 100 - driver_->kRxSlots);
@@ -182,7 +182,7 @@ TEST_F(VsockHostile, AFloodOfPacketsForNobodyIsBounded) {
 }
 
 TEST_F(VsockHostile, AFloodOfConnectionsIsBounded) {
-  build({.connections = 20, .times = {}});
+  build({.connections = 20});
   backend_->services[1];
   for (std::uint32_t i = 0; i < 500; ++i) driver_->send(packet(kRequest, 1, i));
   EXPECT_EQ(device_->connections(), 20U);

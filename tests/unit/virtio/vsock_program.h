@@ -70,7 +70,7 @@ class VsockUnixTest : public ::testing::Test {
     device_.reset();
     auto backend = vsock::UnixBackend::create(path_, *loop_, limits);
     ASSERT_TRUE(backend) << backend.error().text();
-    auto device = Vsock::over(kGuestCid, std::move(*backend), *loop_, {});
+    auto device = Vsock::over(kGuestCid, std::move(*backend), *loop_, {.tx_delay = {}});
     ASSERT_TRUE(device);
     device_ = std::move(*device);
     driver_ = std::make_unique<VsockDriver>(*device_);

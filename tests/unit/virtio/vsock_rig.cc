@@ -77,6 +77,11 @@ void VsockDriver::post(std::size_t count) {
 }
 
 void VsockDriver::send(vsock::Header header, std::string_view payload) {
+  offer(header, payload);
+  EXPECT_EQ(rings[1]->take_used().size(), 1U) << "a packet is always taken";
+}
+
+void VsockDriver::offer(vsock::Header header, std::string_view payload) {
   if (header.len == 0) header.len = static_cast<std::uint32_t>(payload.size());
   const auto head = static_cast<std::uint16_t>(2 * (next_tx_++ % kTxSlots));
   ASSERT_TRUE(memory.write(tx_at_[head], header));
@@ -89,9 +94,6 @@ void VsockDriver::send(vsock::Header header, std::string_view payload) {
                            .length = static_cast<std::uint32_t>(payload.size())});
   rings[1]->offer(head);
   kick(Vsock::kTx);
-  const auto used = rings[1]->take_used();
-  ASSERT_EQ(used.size(), 1U) << "a packet is always taken";
-  EXPECT_EQ(used[0], (Used{head, 0}));
 }
 
 std::vector<Packet> VsockDriver::take(bool repost) {
@@ -131,7 +133,9 @@ vsock::Header packet(std::uint16_t op, std::uint32_t host_port, std::uint32_t gu
           .fwd_cnt = 0};
 }
 
-void VsockTest::build(const Vsock::Limits& limits, std::uint64_t features) {
+void VsockTest::build(Vsock::Limits limits, std::uint64_t features) {
+  // Packets come back at once, unless a test is about that.
+  if (limits.tx_delay == Vsock::Limits().tx_delay) limits.tx_delay = {};
   auto backend = std::make_unique<FakeBackend>();
   backend_ = backend.get();
   auto device = Vsock::over(kGuestCid, std::move(backend), *loop_, limits);

@@ -48,6 +48,8 @@ class VsockDriver {
 
   // Gives the device `count` rx buffers, and says so.
   void post(std::size_t count = kRxSlots);
+  // Sends, without a look at what comes back.
+  void offer(vsock::Header header, std::string_view payload = {});
   // Sends, and hands the buffer back. The header's len is the payload's unless it is set.
   void send(vsock::Header header, std::string_view payload = {});
   void kick(std::uint16_t index);
@@ -82,7 +84,7 @@ vsock::Header packet(std::uint16_t op, std::uint32_t host_port, std::uint32_t gu
 // Device, driver and host, and what most tests do first.
 class VsockTest : public ::testing::Test {
  protected:
-  void build(const Vsock::Limits& limits = {}, std::uint64_t features = kRingFeatures);
+  void build(Vsock::Limits limits = {}, std::uint64_t features = kRingFeatures);
   void TearDown() override;
 
   // A connection that the guest opened to `host_port`.
