@@ -5,5 +5,6 @@
 #include "fuzz/virtio/block.h"
 #include "fuzz/virtio/console.h"
 #include "fuzz/virtio/net.h"
+#include "fuzz/virtio/pmem.h"
 #include "fuzz/virtio/rng.h"
 #include "fuzz/virtio/vsock.h"

@@ -32,6 +32,12 @@ Result<arch::Cmdline> make_cmdline(const VmConfig& config,
     if (!drive.is_root_device) continue;
     MOTE_CHECK(cmdline.add_root(drive.partuuid.value_or(""), drive.is_read_only.value_or(false)));
   }
+  for (const virtio::PmemConfig& pmem : config.pmem) {
+    // The root device is the first of its kind.
+    if (pmem.root_device) {
+      MOTE_CHECK(cmdline.add(pmem.read_only ? "root=/dev/pmem0 ro" : "root=/dev/pmem0 rw"));
+    }
+  }
   for (const arch::MmioDevice& device : devices) {
     MOTE_CHECK(cmdline.add_virtio_mmio(device.size, device.base, device.gsi));
   }

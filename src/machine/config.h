@@ -15,6 +15,7 @@
 #include "virtio/block/config.h"
 #include "virtio/console/config.h"
 #include "virtio/net/config.h"
+#include "virtio/pmem/config.h"
 #include "virtio/rng/config.h"
 #include "virtio/vsock/config.h"
 
@@ -81,14 +82,15 @@ struct VmConfig {
   std::optional<virtio::RngConfig> entropy = {};
   std::optional<virtio::BalloonConfig> balloon = {};
   std::optional<virtio::ConsoleConfig> console = {};
+  std::vector<virtio::PmemConfig> pmem = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
                       (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon,
-                       console))
+                       console, pmem))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),
-                    json::nullable("machine", "machine-config")};
+                    json::nullable("machine", "machine-config"), json::nullable("pmem")};
 }
 
 // Whether another process is to have guest memory: a vhost-user backend.

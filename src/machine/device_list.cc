@@ -73,6 +73,7 @@ struct KindRow {
 template <typename Config>
 bool is_root(const Config& config) {
   if constexpr (requires { config.is_root_device; }) return config.is_root_device;
+  if constexpr (requires { config.root_device; }) return config.root_device;
   return false;
 }
 

@@ -12,6 +12,7 @@
 #include "virtio/block/device.h"
 #include "virtio/console/device.h"
 #include "virtio/net/device.h"
+#include "virtio/pmem/device.h"
 #include "virtio/rng/device.h"
 #include "virtio/vhost_user_block/device.h"
 #include "virtio/vsock/device.h"
@@ -44,6 +45,7 @@ inline constexpr std::tuple kDeviceKinds{
     Kind<Rng>{"entropy device"},
     Kind<Balloon>{"balloon"},
     Kind<Console>{"console"},
+    Kind<Pmem>{"pmem", &PmemConfig::id},
 };
 
 // The line of D in the table.

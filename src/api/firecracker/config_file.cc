@@ -15,14 +15,13 @@ namespace mote::api::firecracker {
 // built.
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
-  std::optional<json::Value> pmem;
   std::optional<json::Value> memory_hotplug;
   std::optional<json::Value> mmds_config;
   std::optional<json::Value> metrics;
   std::optional<json::Value> cpu_config;
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, pmem, memory_hotplug, mmds_config, metrics, cpu_config))
+                      (logger, memory_hotplug, mmds_config, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
       json::named("memory_hotplug", "memory-hotplug"),
@@ -44,7 +43,6 @@ struct UnbuiltSection {
 };
 
 constexpr std::array kUnbuilt{
-    UnbuiltSection{"pmem", &ConfigSections::pmem, Harmless::kEmptyList},
     UnbuiltSection{"memory-hotplug", &ConfigSections::memory_hotplug},
     UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},
     UnbuiltSection{"metrics", &ConfigSections::metrics},
@@ -55,10 +53,6 @@ constexpr std::array kUnbuilt{
 bool asks_for_nothing(const ConfigSections& sections, const UnbuiltSection& section) {
   const std::optional<json::Value>& value = sections.*section.value;
   if (!value) return true;
-  if (section.harmless == Harmless::kEmptyList) {
-    const auto* list = value->as<json::Value::Array>();
-    return list != nullptr && list->empty();
-  }
   const auto* object = value->as<json::Value::Object>();
   return section.harmless == Harmless::kEmptyObject && object != nullptr && object->empty();
 }

@@ -206,9 +206,38 @@ TEST(ConfigFile, ReadsTheBalloon) {
   }
 }
 
+TEST(ConfigFile, ReadsPersistentMemories) {
+  const auto file = parse_config(file_with(
+      R"("pmem":[{"id":"p","path_on_host":"/p"},
+                 {"id":"q","path_on_host":"/q","root_device":true,"read_only":true,
+                  "rate_limiter":{"ops":{"size":10,"refill_time":100}}}])"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_EQ(file->vm.pmem.size(), 2U);
+  EXPECT_EQ(json::write(file->vm.pmem[0]),
+            R"({"id":"p","path_on_host":"/p","root_device":false,"read_only":false,)"
+            R"("rate_limiter":null})");
+  EXPECT_TRUE(file->vm.pmem[1].read_only);
+  const auto with = [](std::string_view fields) {
+    return error_of(file_with(fmt::format(R"("pmem":[{{{}}}])", fields)));
+  };
+  EXPECT_EQ(with(R"("id":"p")"), "pmem[0].path_on_host is missing; it must be a string");
+  EXPECT_EQ(with(R"("path_on_host":"/p")"), "pmem[0].id is missing; it must be a string");
+  for (const char* field : {R"("root_device":null)", R"("root_device":1)", R"("read_only":"true")",
+                            R"("rate_limiter":1)", R"("zzz":1)"}) {
+    EXPECT_THAT(with(fmt::format(R"("id":"p","path_on_host":"/p",{})", field)),
+                testing::StartsWith("pmem[0]."))
+        << field;
+  }
+  EXPECT_THAT(with(R"("id":"","path_on_host":"/p")"), HasSubstr("a pmem has the id \"\""));
+  EXPECT_THAT(with(R"("id":"p","path_on_host":"")"), HasSubstr("path_on_host is \"\""));
+  EXPECT_THAT(with(R"("id":"p","path_on_host":"a\u0000b")"), HasSubstr("without NUL"));
+  EXPECT_THAT(error_of(file_with(R"("pmem":[{"id":"p","path_on_host":"/p"},
+                                            {"id":"p","path_on_host":"/q"}])")),
+              HasSubstr("pmem: two have the id"));
+}
+
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"pmem", R"([{"id":"p","path_on_host":"/p"}])"},
            {"memory-hotplug", R"({"total_size_mib":256})"},
            {"mmds-config", R"({"network_interfaces":[]})"},
            {"metrics", R"({"metrics_path":"/m"})"},

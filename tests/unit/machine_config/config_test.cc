@@ -160,6 +160,18 @@ TEST(Devices, AreAsManyAsHaveAnInterrupt) {
   EXPECT_EQ(error_of(with_drives(drives)), "there are 18 devices; a machine has room for 17");
 }
 
+TEST(Pmem, CanBeTheRootAndThenComesFirst) {
+  VmConfig config = with_drives({drive("a")});
+  config.pmem = {{.id = "data", .path_on_host = "/d"},
+                 {.id = "root", .path_on_host = "/r", .root_device = true}};
+  EXPECT_EQ(error_of(config), "no error");
+  const auto devices = list_devices(config);
+  ASSERT_EQ(devices.size(), 3U);
+  EXPECT_EQ(devices[1].name, "pmem 'root'");
+  config.drives[0].is_root_device = true;
+  EXPECT_THAT(error_of(config), HasSubstr("both to be the root device"));
+}
+
 TEST(Balloon, IsAtMostAsLargeAsMemory) {
   VmConfig config = with_drives({});
   config.balloon = virtio::BalloonConfig{.amount_mib = 128};
@@ -192,8 +204,8 @@ TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
         R"("rate_limiter":null,"socket":null}])",
         R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
         R"("track_dirty_pages":false,"huge_pages":"None"})",
-        R"("network-interfaces":[])", R"("vsock":null)", R"("entropy":null)",
-        R"("balloon":null)"}) {
+        R"("network-interfaces":[])", R"("vsock":null)", R"("entropy":null)", R"("balloon":null)",
+        R"("pmem":[])"}) {
     EXPECT_THAT(json::write(config), HasSubstr(section));
   }
   config.boot_source.boot_protocol = BootProtocol::Linux64;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <linux/virtio_blk.h>
+#include <linux/virtio_pmem.h>
 
 #include <array>
 #include <memory>
@@ -10,8 +11,10 @@
 
 #include "storage/temp_file.h"
 #include "temp_dir.h"
+#include "virtio/fake_file.h"
 #include "virtio/fake_link.h"
 #include "virtio/kinds.h"
+#include "virtio/test_driver.h"
 #include "virtio/test_ring.h"
 
 namespace mote::virtio::test {
@@ -117,6 +120,25 @@ struct KindRig<Console> {
   static ChainBuilder work(TestRing& ring) {
     ChainBuilder chain = ring.chain();
     chain.in("a line of text\n");
+    return chain;
+  }
+};
+
+template <>
+struct KindRig<Pmem> {
+  // A restored machine has an address space of its own.
+  TestServices elsewhere;
+  Result<std::unique_ptr<Pmem>> make(const DeviceServices& services) {
+    return Pmem::over("pmem 'rig'", std::make_unique<FakeFile>(), services, nullptr);
+  }
+  Result<std::unique_ptr<Pmem>> restore(const DeviceServices& /*services*/,
+                                        const PmemState& state) {
+    return Pmem::over("pmem 'rig'", std::make_unique<FakeFile>(), elsewhere.get(), &state);
+  }
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    chain.in_value(virtio_pmem_req{.type = VIRTIO_PMEM_REQ_TYPE_FLUSH});
+    chain.out(4);
     return chain;
   }
 };
