@@ -9,7 +9,7 @@ namespace mote::fuzz {
 class CheckedDevice final : public virtio::Device {
  public:
   explicit CheckedDevice(virtio::Device& device) : device_(device) {
-    device_.set_config_listener([this] { config_changed(); });
+    device_.set_config_listener([this] { config_changed(); }, [this] { config_refreshed(); });
   }
   ~CheckedDevice() override { device_.set_config_listener(nullptr); }
   CheckedDevice(const CheckedDevice&) = delete;

@@ -4,6 +4,7 @@
 #include "fuzz/virtio/balloon.h"
 #include "fuzz/virtio/block.h"
 #include "fuzz/virtio/console.h"
+#include "fuzz/virtio/mem.h"
 #include "fuzz/virtio/net.h"
 #include "fuzz/virtio/pmem.h"
 #include "fuzz/virtio/rng.h"

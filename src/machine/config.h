@@ -14,6 +14,7 @@
 #include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
 #include "virtio/console/config.h"
+#include "virtio/mem/config.h"
 #include "virtio/net/config.h"
 #include "virtio/pmem/config.h"
 #include "virtio/rng/config.h"
@@ -83,14 +84,16 @@ struct VmConfig {
   std::optional<virtio::BalloonConfig> balloon = {};
   std::optional<virtio::ConsoleConfig> console = {};
   std::vector<virtio::PmemConfig> pmem = {};
+  std::optional<virtio::MemConfig> memory_hotplug = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
                       (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon,
-                       console, pmem))
+                       console, pmem, memory_hotplug))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),
-                    json::nullable("machine", "machine-config"), json::nullable("pmem")};
+                    json::nullable("machine", "machine-config"), json::nullable("pmem"),
+                    json::named("memory_hotplug", "memory-hotplug")};
 }
 
 // Whether another process is to have guest memory: a vhost-user backend.

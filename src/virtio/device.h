@@ -72,9 +72,11 @@ class Device {
   // The driver reset the device; all queues are stopped.
   virtual void reset() {}
 
-  // Whom config_changed() tells: the transport, for as long as it has the device.
-  void set_config_listener(std::function<void()> listener) {
-    config_listener_ = std::move(listener);
+  // Whom config_changed() and config_refreshed() tell: the transport, for as long as it has the
+  // device.
+  void set_config_listener(std::function<void()> changed, std::function<void()> refreshed = {}) {
+    config_listener_ = std::move(changed);
+    refresh_listener_ = std::move(refreshed);
   }
   // Whom failed() tells: the same.
   void set_failure_listener(std::function<void(const Error&)> listener) {
@@ -86,6 +88,10 @@ class Device {
   void config_changed() const {
     if (config_listener_) config_listener_();
   }
+  // As config_changed(), where the driver knows: it asked for what has changed.
+  void config_refreshed() const {
+    if (refresh_listener_) refresh_listener_();
+  }
   // For the device, outside of start() and stop(): it cannot go on before the driver resets it. Its
   // queues are stopped when this returns.
   void failed(const Error& error) const {
@@ -94,6 +100,7 @@ class Device {
 
  private:
   std::function<void()> config_listener_;
+  std::function<void()> refresh_listener_;
   std::function<void(const Error&)> failure_listener_;
 };
 

@@ -11,6 +11,7 @@
 #include "virtio/balloon/device.h"
 #include "virtio/block/device.h"
 #include "virtio/console/device.h"
+#include "virtio/mem/device.h"
 #include "virtio/net/device.h"
 #include "virtio/pmem/device.h"
 #include "virtio/rng/device.h"
@@ -45,6 +46,7 @@ inline constexpr std::tuple kDeviceKinds{
     Kind<Rng>{"entropy device"},
     Kind<Balloon>{"balloon"},
     Kind<Console>{"console"},
+    Kind<Mem>{"memory-hotplug"},
     Kind<Pmem>{"pmem", &PmemConfig::id},
 };
 

@@ -23,10 +23,15 @@ Session::Session(Parts parts, DeviceTraits traits, std::vector<UniqueFd> notify)
     clear_registers();
   }
   copy_config();
-  parts_.device->set_config_listener([this] {
-    thread_.assert_held();
-    config_changed();
-  });
+  parts_.device->set_config_listener(
+      [this] {
+        thread_.assert_held();
+        config_changed();
+      },
+      [this] {
+        thread_.assert_held();
+        copy_config();
+      });
   parts_.device->set_failure_listener([this](const Error& error) {
     thread_.assert_held();
     device_failed(error);

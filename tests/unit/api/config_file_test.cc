@@ -236,9 +236,33 @@ TEST(ConfigFile, ReadsPersistentMemories) {
               HasSubstr("pmem: two have the id"));
 }
 
+TEST(ConfigFile, ReadsMemoryHotplug) {
+  const auto file = parse_config(file_with(R"("memory-hotplug":{"total_size_mib":256})"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->vm.memory_hotplug);
+  EXPECT_EQ(json::write(*file->vm.memory_hotplug),
+            R"({"total_size_mib":256,"block_size_mib":2,"slot_size_mib":128})");
+  const auto with = [](std::string_view fields) {
+    return error_of(file_with(fmt::format(R"("memory-hotplug":{{{}}})", fields)));
+  };
+  EXPECT_EQ(with(R"("total_size_mib":1024,"slot_size_mib":256,"block_size_mib":4,
+                    "requested_size_mib":12)"),
+            "no error");
+  EXPECT_THAT(with(""), HasSubstr("memory-hotplug.total_size_mib is missing"));
+  EXPECT_THAT(with(R"("total_size_mib":100)"), HasSubstr("total_size_mib is 100"));
+  EXPECT_THAT(with(R"("total_size_mib":0)"), HasSubstr("total_size_mib is 0"));
+  EXPECT_THAT(with(R"("total_size_mib":4294967296)"), HasSubstr("total_size_mib is"));
+  for (const char* field :
+       {R"("block_size_mib":null)", R"("block_size_mib":1)", R"("block_size_mib":3)",
+        R"("block_size_mib":0)", R"("block_size_mib":256)", R"("slot_size_mib":64)",
+        R"("slot_size_mib":129)", R"("slot_size_mib":192)", R"("slot_size_mib":2048)",
+        R"("requested_size_mib":1)", R"("requested_size_mib":1026)", R"("zzz":1)"}) {
+    EXPECT_NE(with(fmt::format(R"("total_size_mib":1024,{})", field)), "no error") << field;
+  }
+}
+
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"memory-hotplug", R"({"total_size_mib":256})"},
            {"mmds-config", R"({"network_interfaces":[]})"},
            {"metrics", R"({"metrics_path":"/m"})"},
            {"cpu-config", R"("/cpu.json")"},

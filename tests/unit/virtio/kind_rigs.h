@@ -143,4 +143,24 @@ struct KindRig<Pmem> {
   }
 };
 
+template <>
+struct KindRig<Mem> {
+  MemConfig config{.total_size_mib = 256, .requested_size_mib = 256};
+  // A restored machine has an address space of its own.
+  TestServices elsewhere;
+  Result<std::unique_ptr<Mem>> restore(const DeviceServices& /*services*/, const MemState& state) {
+    return Mem::restore(config, elsewhere.get(), state);
+  }
+  static ChainBuilder work(TestRing& ring) {
+    ChainBuilder chain = ring.chain();
+    virtio_mem_req request{};
+    request.type = VIRTIO_MEM_REQ_STATE;
+    request.u.state.addr = device_window()[0].start;
+    request.u.state.nb_blocks = 128;
+    chain.in_value(request);
+    chain.out(sizeof(virtio_mem_resp));
+    return chain;
+  }
+};
+
 }  // namespace mote::virtio::test
