@@ -120,9 +120,10 @@ void Guest::step(Input& input) {
   constexpr std::uint8_t kSteps = 16;
   switch (input.below(kSteps)) {
     case 0:
-      return start(get(VIRTIO_MMIO_MAGIC_VALUE) != 0 ? ~std::uint64_t{0} : 0, 4);
+      return start(~std::uint64_t{0}, 4);
     case 1:
-      return start(input.number<std::uint64_t>(), input.number<std::uint8_t>() % 7);
+      return start(input.number<std::uint64_t>(), input.number<std::uint8_t>() % 7,
+                   input.once_in(2) ? input.number<std::uint32_t>() : 0);
     case 2:
       return register_access(input);
     case 3:
@@ -248,7 +249,7 @@ void Guest::expect_well() {
 // How it does it
 // ------------------------------------------------------------------------------------------------
 
-void Guest::start(std::uint64_t features, std::uint8_t size_shift) {
+void Guest::start(std::uint64_t features, std::uint8_t size_shift, std::uint32_t left_out) {
   set(VIRTIO_MMIO_STATUS, 0);
   set(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE);
   set(VIRTIO_MMIO_STATUS, kDriver);
@@ -262,6 +263,7 @@ void Guest::start(std::uint64_t features, std::uint8_t size_shift) {
   }
   set(VIRTIO_MMIO_STATUS, kFeaturesOk);
   for (std::uint16_t i = 0; i < rings_.size() && i < kMostRings; ++i) {
+    if ((left_out >> i & 1) != 0) continue;
     set_up_queue(i, static_cast<std::uint16_t>(1U << size_shift));
   }
   set(VIRTIO_MMIO_STATUS, kDriverOk);

@@ -67,7 +67,8 @@ class Guest {
 
   void attach(const virtio::MmioState* state);
   void restore();
-  void start(std::uint64_t features, std::uint8_t size_shift);
+  // Without the queues whose bits are in `left_out`.
+  void start(std::uint64_t features, std::uint8_t size_shift, std::uint32_t left_out = 0);
   void set_up_queue(std::uint16_t queue, std::uint16_t size);
   void push(std::uint16_t queue, const Request& request, bool indirect);
   void turn();

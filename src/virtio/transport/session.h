@@ -159,6 +159,7 @@ class Session final : private QueueHost {
   bool running_ GUARDED_BY(thread_) = false;  // the device has its queues, or would but for a pause
   bool paused_ GUARDED_BY(thread_) = false;
   bool broken_ GUARDED_BY(thread_) = false;                       // nothing but a reset helps
+  bool kicking_ GUARDED_BY(thread_) = false;                      // the device is inside kick()
   unsigned reports_ GUARDED_BY(thread_) = 0;                      // lines logged
   std::vector<std::optional<Queue>> parked_ GUARDED_BY(thread_);  // while paused
 

@@ -196,8 +196,10 @@ void Session::broken(std::uint16_t queue, const Error& error) {
     MutexLock lock(mutex_);
     ++metrics_.rings_broken;
   }
-  // The device is inside a call: kick() stops its queues when it is back.
   needs_reset();
+  // The device is inside a call. When that is not kick(), which stops its queues when it is back,
+  // an event of its backend has found the lie: a kick that follows does it.
+  if (!kicking_) signal_eventfd(notify_[queue].get());
 }
 
 void Session::handle_notify(std::uint16_t queue) {
@@ -207,9 +209,12 @@ void Session::handle_notify(std::uint16_t queue) {
 }
 
 void Session::kick(std::uint16_t queue) {
+  if (broken_) return stop_queues();
   // resume() kicks every queue, so a kick during a pause is not lost.
-  if (!running_ || paused_ || broken_) return;
+  if (!running_ || paused_) return;
+  kicking_ = true;
   parts_.device->kick(queue);
+  kicking_ = false;
   if (broken_) stop_queues();
 }
 
@@ -276,7 +281,8 @@ Result<SessionState> Session::save() const {
                             .driver = addresses.driver,
                             .device = addresses.device,
                             .running = std::nullopt});
-    if (parked_[i]) state.queues.back().running = parked_[i]->save();
+    // A queue that was found to lie on its way here is not wanted any more.
+    if (parked_[i] && !broken_) state.queues.back().running = parked_[i]->save();
   }
   return state;
 }

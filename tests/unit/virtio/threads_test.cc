@@ -124,7 +124,35 @@ TEST_F(ThreadsTest, VcpusThatFightOverTheRegistersHarmOnlyThemselves) {
       }
     });
   }
+  // Meanwhile the machine pauses, saves and goes on; whatever was saved is a state that can be.
+  std::atomic<bool> done = false;
+  std::atomic<int> restored = 0;
+  std::function<void()> save = [&] {
+    if (done) return;
+    mmio_->pause();
+    const auto state = mmio_->save();
+    EXPECT_TRUE(state);
+    Block copy("a copy", std::make_unique<FakeDisk>(64), CacheType::Unsafe);
+    const auto other = Mmio::restore({.name = "a copy",
+                                      .device = &copy,
+                                      .memory = &memory_,
+                                      .interrupt = &interrupt_,
+                                      .run = [](const std::function<void()>& task) { task(); }},
+                                     *state);
+    EXPECT_TRUE(other) << other.error().text();
+    ++restored;
+    mmio_->resume();
+    loop_->post([&] { save(); });
+  };
+  loop_->post([&] { save(); });
   for (std::thread& vcpu : vcpus) vcpu.join();
+  done = true;
+  for (int round = 0; round < 2; ++round) {  // the first may have another save() behind it
+    std::promise<void> settled;
+    loop_->post([&] { settled.set_value(); });
+    settled.get_future().wait();
+  }
+  EXPECT_GT(restored, 0);
   MmioDriver driver(*mmio_);
   driver.set_status(0);
   TestRing fresh(memory_, 16);
