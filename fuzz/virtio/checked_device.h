@@ -10,8 +10,12 @@ class CheckedDevice final : public virtio::Device {
  public:
   explicit CheckedDevice(virtio::Device& device) : device_(device) {
     device_.set_config_listener([this] { config_changed(); }, [this] { config_refreshed(); });
+    device_.set_failure_listener([this](const Error& error) { failed(error); });
   }
-  ~CheckedDevice() override { device_.set_config_listener(nullptr); }
+  ~CheckedDevice() override {
+    device_.set_config_listener(nullptr);
+    device_.set_failure_listener(nullptr);
+  }
   CheckedDevice(const CheckedDevice&) = delete;
   CheckedDevice& operator=(const CheckedDevice&) = delete;
 
