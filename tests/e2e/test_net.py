@@ -1,0 +1,220 @@
+"""Network interfaces on taps of this host: one guest with two of them, and what is refused."""
+
+import fcntl
+import hashlib
+import os
+import pathlib
+import random
+import socket
+import struct
+import subprocess
+import termios
+import threading
+import time
+
+import pytest
+
+from harness import BOOT_SECONDS, IN_LAB, Outcome, Vmm, make_initrd, vm_config
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
+
+# The full measure is 1024 (1 GiB each way); the lab needs a minute for that on a host with other work.
+MIB = int(os.environ.get("MOTE_NET_MIB", 64 if IN_LAB else 1024))
+BLOB = random.Random(5).randbytes(8 << 20)  # sent over and over
+LIMIT = 1 << 20  # bytes a second, each way, of the second interface
+LIMITED = 3 << 20  # bytes sent through it
+
+GUEST = f"""
+ip link set lo up
+ip addr add 10.98.0.2/24 dev eth0; ip link set eth0 up
+ip addr add 10.98.1.2/24 dev eth1; ip link set eth1 up
+echo address=$(cat /sys/class/net/eth0/address)
+echo mtu=$(cat /sys/class/net/eth0/mtu)
+echo other_mtu=$(cat /sys/class/net/eth1/mtu)
+echo queues=$(ls /sys/class/net/eth0/queues)
+echo other_queues=$(ls /sys/class/net/eth1/queues)
+ping -c 3 -i 0.2 -W 5 10.98.0.1 > /dev/null && echo ping=yes
+ping -c 1 -W 5 -s 1372 10.98.0.1 > /dev/null && echo whole_ping=yes
+nc 10.98.0.1 7001 < /dev/null > /blob
+echo blob=$(md5sum < /blob | cut -c1-32)
+echo received=$(nc 10.98.0.1 7002 < /dev/null | md5sum | cut -c1-32)
+i=0; while [ $i -lt {MIB // 8} ]; do cat /blob; i=$((i + 1)); done | nc 10.98.0.1 7003
+nc 10.98.1.1 7004 < /dev/null | md5sum > /dev/null
+head -c {LIMITED} /blob | nc 10.98.1.1 7005
+echo queues_used=$(grep -c 'virtio0' /proc/interrupts)
+echo done=yes
+n=0; while ping -c 1 -W 1 10.98.0.1 > /dev/null && [ $n -lt 100 ]; do n=$((n + 1)); sleep 0.1; done
+[ $n -lt 100 ] && echo lost=yes
+ping -c 1 -W 5 10.98.1.1 > /dev/null && echo other_alive=yes
+reboot -f
+"""
+
+
+def ip(*words, check=True):
+    subprocess.run(["ip", *words], check=check, capture_output=True)
+
+
+class Server:
+    """Serves one connection with what `talk(connection)` does; its result and time are kept."""
+
+    def __init__(self, address, port, talk):
+        self.listener = socket.create_server((address, port))
+        self.result = self.seconds = None
+        self.thread = threading.Thread(target=self.serve, args=(talk,), daemon=True)
+        self.thread.start()
+
+    def serve(self, talk):
+        self.listener.settimeout(BOOT_SECONDS)
+        connection, _ = self.listener.accept()
+        began = time.monotonic()
+        with connection:
+            self.result = talk(connection)
+        self.seconds = time.monotonic() - began
+        self.listener.close()
+
+
+def sending(data, times=1):
+    def talk(connection):
+        for _ in range(times):
+            connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        while struct.unpack("i", fcntl.ioctl(connection, termios.TIOCOUTQ, b"\0" * 4))[0]:
+            time.sleep(0.01)  # until the other side has all of it
+    return talk
+
+
+def receiving(connection):
+    digest, length = hashlib.md5(), 0
+    while data := connection.recv(1 << 16):
+        digest.update(data)
+        length += len(data)
+    return length, digest.hexdigest()
+
+
+def open_tap(name):
+    """A queue of a new tap, as a program that hands it to a monitor opens it."""
+    fd = os.open("/dev/net/tun", os.O_RDWR)
+    tap, no_pi, vnet_hdr, set_iff = 0x2, 0x1000, 0x4000, 0x400454CA
+    fcntl.ioctl(fd, set_iff, struct.pack("16sH22x", name.encode(), tap | no_pi | vnet_hdr))
+    return fd
+
+
+@pytest.fixture(scope="module")
+def outcome(kernel, tmp_path_factory):
+    """All of it in one guest: what it printed, what the servers saw, what the monitor logged."""
+    directory = tmp_path_factory.mktemp("net")
+    ip("tuntap", "add", "mtest0", "mode", "tap", "vnet_hdr", "multi_queue")
+    fd = open_tap("mtest1")
+    try:
+        for number in (0, 1):
+            ip("addr", "add", f"10.98.{number}.1/24", "dev", f"mtest{number}")
+            ip("link", "set", f"mtest{number}", "up")
+        servers = {"blob": Server("10.98.0.1", 7001, sending(BLOB)), "in": Server("10.98.0.1", 7002, sending(BLOB, MIB // 8)),
+                   "out": Server("10.98.0.1", 7003, receiving), "limited in": Server("10.98.1.1", 7004, sending(BLOB[:LIMITED])),
+                   "limited out": Server("10.98.1.1", 7005, receiving)}
+        config = vm_config(kernel, initrd=make_initrd(directory / "initrd", GUEST), vcpus=2)
+        limit = {"bandwidth": {"size": LIMIT // 4, "refill_time": 250}}
+        config["network-interfaces"] = [
+            {"iface_id": "eth0", "host_dev_name": "mtest0", "guest_mac": "06:00:AC:10:00:02", "mtu": 1400, "num_queues": 2},
+            {"iface_id": "eth1", "tap_fds": [fd], "rx_rate_limiter": limit, "tx_rate_limiter": limit}]
+        yield run_guest(directory, config, fd, servers)
+    finally:
+        os.close(fd)
+        ip("link", "delete", "mtest0", check=False)
+
+
+def run_guest(directory, config, fd, servers):
+    """Starts it, and deletes the first tap when the guest has done everything else."""
+    vmm = Vmm(directory)
+    began = time.monotonic()
+    with subprocess.Popen([str(part) for part in vmm.command(config)], cwd=directory, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[fd]) as process:
+        watchdog = threading.Timer(BOOT_SECONDS, process.kill)
+        watchdog.start()
+        seen = b""
+        while data := process.stdout.read1():
+            seen += data
+            if b"done=yes" in seen and servers is not None:
+                result, servers = servers, None
+                ip("link", "delete", "mtest0")
+        errors = process.stderr.read()
+        watchdog.cancel()
+    outcome = Outcome(process.wait(), seen, errors, time.monotonic() - began)
+    assert servers is None, outcome
+    outcome.servers = result
+    return outcome
+
+
+def test_the_guest_is_told_address_mtu_and_queues(outcome):
+    assert outcome.facts["address"] == "06:00:ac:10:00:02", outcome
+    assert outcome.facts["mtu"] == "1400"
+    assert outcome.facts["other_mtu"] == "1500"
+    assert outcome.facts["queues"].split() == ["rx-0", "rx-1", "tx-0", "tx-1"]
+    assert outcome.facts["other_queues"].split() == ["rx-0", "tx-0"]
+
+
+def test_pings_pass(outcome):
+    assert outcome.facts["ping"] == "yes", outcome
+    assert outcome.facts["whole_ping"] == "yes", "as large as the MTU lets pass in one piece"
+
+
+def test_every_byte_arrives_in_the_guest(outcome):
+    assert outcome.facts["blob"] == hashlib.md5(BLOB).hexdigest(), outcome
+    assert outcome.facts["received"] == hashlib.md5(BLOB * (MIB // 8)).hexdigest(), outcome
+
+
+def test_every_byte_arrives_at_the_host(outcome):
+    assert outcome.servers["out"].result == (MIB << 20, hashlib.md5(BLOB * (MIB // 8)).hexdigest()), outcome
+
+
+@pytest.mark.parametrize("way", ["limited in", "limited out"])
+def test_a_limit_is_felt(outcome, way):
+    server = outcome.servers[way]
+    assert server.seconds is not None, outcome
+    # A full bucket at the start, and frames' headers beside the bytes.
+    least = (LIMITED - LIMIT / 4) / LIMIT * 0.95
+    assert least <= server.seconds < 3 * least, f"{LIMITED / server.seconds / LIMIT:.2f} times the limit"
+
+
+def test_a_tap_that_is_deleted_is_lost_to_the_guest_and_nothing_else(outcome):
+    assert outcome.facts["lost"] == "yes", outcome
+    assert outcome.facts["other_alive"] == "yes", outcome
+    assert outcome.status == 0, outcome
+    assert 1 <= outcome.text.count("is gone") <= 4, "said once for each way out and in of each queue"
+
+
+def refused(vmm, kernel, *interfaces):
+    outcome = vmm.run({**vm_config(kernel), "network-interfaces": list(interfaces)})
+    assert outcome.status == 1, outcome
+    return outcome.text + outcome.errors
+
+
+@pytest.mark.parametrize("fields, wanted", [
+    ({"host_dev_name": "lo"}, "not a tap"),
+    ({"host_dev_name": "mtestb"}, "in use"),
+    ({"host_dev_name": "mtestb", "num_queues": 2}, "several queues"),
+    ({"host_dev_name": "mtestq"}, "several queues"),
+    ({"tap_fds": [987]}, "is not open"),
+    ({"host_dev_name": "a name too long for it"}, "host_dev_name"),
+    ({}, "host_dev_name is missing"),
+    ({"host_dev_name": "mtestn", "guest_mac": "x"}, "guest_mac"),
+    ({"host_dev_name": "mtestn", "mtu": 67}, "mtu"),
+])
+def test_a_wrong_tap_is_refused_by_name(vmm, kernel, fields, wanted):
+    busy = open_tap("mtestb")
+    ip("tuntap", "add", "mtestq", "mode", "tap", "multi_queue")
+    try:
+        said = refused(vmm, kernel, {"iface_id": "net", **fields})
+        assert "net" in said and wanted in said, said
+    finally:
+        os.close(busy)
+        ip("link", "delete", "mtestq")
+    assert not pathlib.Path("/sys/class/net/mtestn").exists(), "a bad configuration leaves a tap behind"
+
+
+def test_two_interfaces_share_nothing(vmm, kernel):
+    said = refused(vmm, kernel, {"iface_id": "a", "host_dev_name": "mtestn"}, {"iface_id": "b", "host_dev_name": "mtestn"})
+    assert "host_dev_name" in said, said
+    mac = {"guest_mac": "06:00:00:00:00:01"}
+    said = refused(vmm, kernel, {"iface_id": "a", "host_dev_name": "mtestn", **mac}, {"iface_id": "b", "host_dev_name": "mtestm", **mac})
+    assert "guest_mac" in said, said
