@@ -60,15 +60,17 @@ void Receiver::run() {
   queue_->disable_notifications();
   unsigned frames = 0;
   const std::uint64_t enough = parts_.metrics.rx_bytes_count + kRunBytes;
-  Step last = Step::kNothing;
+  Pace pace;
   while (true) {
     if (frames == kRunFrames || parts_.metrics.rx_bytes_count >= enough) {
       queue_->again();
       break;
     }
-    last = step();
+    const std::uint64_t before = parts_.metrics.rx_bytes_count;
+    const Step last = step();
     if (last == Step::kDelivered) {
       ++frames;
+      if (pace.step(parts_.metrics.rx_bytes_count - before)) queue_->flush();
       continue;
     }
     if (last != Step::kNoRoom || queue_->broken()) break;

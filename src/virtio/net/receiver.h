@@ -13,6 +13,7 @@
 #include "base/event_loop.h"
 #include "network/link.h"
 #include "virtio/net/metrics.h"
+#include "virtio/net/pace.h"
 #include "virtio/queue/queue.h"
 #include "virtio/rate_limiter.h"
 

@@ -42,6 +42,7 @@ void Transmitter::run() {
   queue_->disable_notifications();
   unsigned frames = 0;
   const std::uint64_t enough = parts_.metrics.tx_bytes_count + kRunBytes;
+  Pace pace;
   while (true) {
     if (frames == kRunFrames || parts_.metrics.tx_bytes_count >= enough) {
       ++parts_.metrics.tx_remaining_reqs_count;
@@ -56,12 +57,14 @@ void Transmitter::run() {
       queue_->disable_notifications();
       continue;
     }
+    const std::uint64_t length = (*chain)->in().left();
     if (!send(**chain)) {
       queue_->put_back(std::move(**chain));
       break;
     }
     std::move(**chain).complete();
     ++frames;
+    if (pace.step(length)) queue_->flush();
   }
   if (frames > 0) {
     ++parts_.metrics.tx_count;
