@@ -1,5 +1,6 @@
 #include "machine/attachment.h"
 
+#include <linux/virtio_mmio.h>
 #include <sys/epoll.h>
 
 namespace mote::machine {
@@ -25,6 +26,9 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
   virtio::Mmio& transport = *made.transport_;
   MOTE_CHECK(site.mmio.insert(place.base, virtio::Mmio::kSize, transport));
 
+  MOTE_CHECK(site.vm.assign_ioeventfd(transport.acknowledge_fd(),
+                                      place.base + virtio::Mmio::kAcknowledgeOffset,
+                                      VIRTIO_MMIO_INT_VRING));
   for (std::uint32_t i = 0; i < transport.queue_count(); ++i) {
     const auto queue = static_cast<std::uint16_t>(i);
     const int kick = transport.notify_fd(queue);

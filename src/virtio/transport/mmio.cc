@@ -14,19 +14,28 @@ constexpr std::uint32_t kVendor = 0;
 constexpr std::uint32_t kNoSharedMemory = UINT32_MAX;  // VIRTIO 1.2, 4.2.2: no such region
 
 static_assert(Mmio::kNotifyOffset == VIRTIO_MMIO_QUEUE_NOTIFY);
+static_assert(Mmio::kAcknowledgeOffset == VIRTIO_MMIO_INTERRUPT_ACK);
 
 }  // namespace
 
+Result<std::unique_ptr<Mmio>> Mmio::make(bus::Interrupt& interrupt, bool queues_elsewhere) {
+  MOTE_TRY(UniqueFd acknowledge, make_eventfd());
+  return std::unique_ptr<Mmio>(new Mmio(interrupt, queues_elsewhere, std::move(acknowledge)));
+}
+
 Result<std::unique_ptr<Mmio>> Mmio::create(Parts parts) {
-  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt, parts.device->traits().queues_elsewhere));
+  MOTE_TRY(auto mmio, make(*parts.interrupt, parts.device->traits().queues_elsewhere));
   MOTE_TRY(mmio->session_, Session::create(mmio->session_parts(std::move(parts))));
   return mmio;
 }
 
 Result<std::unique_ptr<Mmio>> Mmio::restore(Parts parts, const MmioState& state) {
-  std::unique_ptr<Mmio> mmio(new Mmio(*parts.interrupt, parts.device->traits().queues_elsewhere));
+  MOTE_TRY(auto mmio, make(*parts.interrupt, parts.device->traits().queues_elsewhere));
   MOTE_TRY(mmio->session_, Session::restore(mmio->session_parts(std::move(parts)), state.session));
-  mmio->interrupt_status_ = state.interrupt_status;
+  {
+    MutexLock lock(mmio->interrupt_mutex_);
+    mmio->interrupt_status_ = state.interrupt_status;
+  }
   mmio->device_features_select_ = state.device_features_select;
   mmio->driver_features_select_ = state.driver_features_select;
   mmio->queue_select_ = state.queue_select;
@@ -46,24 +55,40 @@ Session::Parts Mmio::session_parts(Parts parts) {
 Result<MmioState> Mmio::save() const {
   MOTE_TRY(SessionState session, session_->save());
   return MmioState{.session = std::move(session),
-                   .interrupt_status = interrupt_status_,
+                   .interrupt_status = pending(),
                    .device_features_select = device_features_select_,
                    .driver_features_select = driver_features_select_,
                    .queue_select = queue_select_};
 }
 
-void Mmio::queue_interrupt(std::uint16_t /*queue*/) {
-  interrupt_status_.fetch_or(VIRTIO_MMIO_INT_VRING);
+void Mmio::queue_interrupt(std::uint16_t /*queue*/) { raise(VIRTIO_MMIO_INT_VRING); }
+void Mmio::config_interrupt() { raise(VIRTIO_MMIO_INT_CONFIG); }
+
+void Mmio::raise(std::uint32_t bits) {
+  {
+    MutexLock lock(interrupt_mutex_);
+    take_acknowledgements();
+    interrupt_status_ |= bits;
+  }
   interrupt_.trigger();
 }
 
-void Mmio::config_interrupt() {
-  interrupt_status_.fetch_or(VIRTIO_MMIO_INT_CONFIG);
-  interrupt_.trigger();
+std::uint32_t Mmio::pending() const {
+  MutexLock lock(interrupt_mutex_);
+  take_acknowledgements();
+  return interrupt_status_;
+}
+
+void Mmio::take_acknowledgements() const {
+  if (drain_eventfd(acknowledge_.get()) > 0) interrupt_status_ &= ~VIRTIO_MMIO_INT_VRING;
 }
 
 void Mmio::clear() {
-  interrupt_status_ = 0;
+  {
+    MutexLock lock(interrupt_mutex_);
+    drain_eventfd(acknowledge_.get());
+    interrupt_status_ = 0;
+  }
   device_features_select_ = driver_features_select_ = queue_select_ = 0;
 }
 
@@ -99,7 +124,7 @@ std::optional<std::uint32_t> Mmio::read_register(std::uint64_t offset) {
     case VIRTIO_MMIO_QUEUE_READY:
       return session_->queue_ready(queue_select_) ? 1 : 0;
     case VIRTIO_MMIO_INTERRUPT_STATUS:
-      return interrupt_status_.load() | (queues_elsewhere_ ? VIRTIO_MMIO_INT_VRING : 0);
+      return pending() | (queues_elsewhere_ ? VIRTIO_MMIO_INT_VRING : 0);
     case VIRTIO_MMIO_STATUS:
       return session_->status();
     case VIRTIO_MMIO_SHM_LEN_LOW:
@@ -151,9 +176,11 @@ void Mmio::write_register(std::uint64_t offset, std::uint32_t value) {
     case VIRTIO_MMIO_QUEUE_NOTIFY:
       session_->notify(value);
       break;
-    case VIRTIO_MMIO_INTERRUPT_ACK:
-      interrupt_status_.fetch_and(~value);
+    case VIRTIO_MMIO_INTERRUPT_ACK: {
+      MutexLock lock(interrupt_mutex_);
+      interrupt_status_ &= ~value;
       break;
+    }
     case VIRTIO_MMIO_STATUS:
       session_->write_status(value);
       break;

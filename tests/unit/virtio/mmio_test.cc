@@ -102,6 +102,36 @@ TEST_F(MmioTest, StartsAndServesARequest) {
   EXPECT_EQ(driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS), 0U);
 }
 
+TEST_F(MmioTest, AnAcknowledgementMayComeThroughItsEventfd) {
+  const auto status = [&] { return driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS); };
+  const auto interrupt = [&] {
+    ring_.set_used_event(ring_.used_index());
+    push_read();
+    kick();
+  };
+  start();
+  interrupt();
+  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_VRING});
+  mmio_->config_changed();
+  signal_eventfd(mmio_->acknowledge_fd());
+  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_CONFIG}) << "it is for queues alone";
+  // One that nobody has looked for yet does not take the next interrupt back.
+  interrupt();
+  signal_eventfd(mmio_->acknowledge_fd());
+  signal_eventfd(mmio_->acknowledge_fd());
+  interrupt();
+  EXPECT_EQ(interrupt_.count, 4);
+  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG});
+  // Nor does one that a reset has overtaken.
+  signal_eventfd(mmio_->acknowledge_fd());
+  driver_->set_status(0);
+  EXPECT_EQ(status(), 0U);
+  TestRing fresh(memory_, 16);
+  EXPECT_EQ(driver_->start(driver_->offered(), fresh.addresses()), kDriverOk);
+  mmio_->pause();
+  EXPECT_EQ(mmio_->save()->interrupt_status, 0U);
+}
+
 TEST_F(MmioTest, ServesWhatWaitedBeforeTheStart) {
   push_read();
   EXPECT_EQ(start(), kDriverOk);
