@@ -20,6 +20,8 @@ class Vm:
     initrd: pathlib.Path | None = None
     # Sections of Firecracker's configuration file, for monitors that take it; the others know no devices here.
     sections: dict = dataclasses.field(default_factory=dict)
+    tap: str = ""  # a tap that is there and up
+    mac: str = ""  # of the guest on it
 
 
 class Monitor:
@@ -40,9 +42,11 @@ class Firecracker(Monitor):
             boot["boot_args"] = vm.cmdline
         if vm.initrd:
             boot["initrd_path"] = str(vm.initrd)
+        sections = {"boot-source": boot, "drives": [], "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}}
+        if vm.tap:
+            sections["network-interfaces"] = [{"iface_id": "net", "host_dev_name": vm.tap, "guest_mac": vm.mac}]
         config = scratch / f"{self.name}.json"
-        config.write_text(json.dumps({"boot-source": boot, "drives": [],
-                                      "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}, **vm.sections}))
+        config.write_text(json.dumps({**sections, **vm.sections}))
         return [self.program, "--no-api", "--config-file", str(config)]
 
 
@@ -52,6 +56,7 @@ class CloudHypervisor(Monitor):
     def command(self, vm, scratch):
         return [self.program, "--kernel", str(vm.kernel), "--cpus", "boot=1", "--memory", f"size={vm.memory_mib}M",
                 "--serial", "tty", "--console", "off",
+                *(["--net", f"tap={vm.tap},mac={vm.mac}"] if vm.tap else []),
                 *(["--cmdline", vm.cmdline] if vm.cmdline else []),
                 *(["--initramfs", str(vm.initrd)] if vm.initrd else [])]
 
@@ -63,6 +68,8 @@ class QemuMicrovm(Monitor):
     def command(self, vm, scratch):
         return [self.program, "-M", self.machine, "-cpu", "host,-arch-capabilities", "-m", str(vm.memory_mib), "-smp", "1",
                 "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+                *(["-netdev", f"tap,id=net,ifname={vm.tap},script=no,downscript=no,vhost=off",
+                   "-device", f"virtio-net-device,netdev=net,mac={vm.mac}"] if vm.tap else []),
                 "-kernel", str(vm.kernel), *(["-append", vm.cmdline] if vm.cmdline else []),
                 *(["-initrd", str(vm.initrd)] if vm.initrd else [])]
 
@@ -70,7 +77,8 @@ class QemuMicrovm(Monitor):
 class Lkvm(Monitor):
     def command(self, vm, scratch):
         return [self.program, "run", "--kernel", str(vm.kernel), "--cpus", "1", "--mem", str(vm.memory_mib),
-                "--console", "serial", "--network", "mode=none",
+                "--console", "serial",
+                "--network", f"mode=tap,tapif={vm.tap},guest_mac={vm.mac},trans=virtio" if vm.tap else "mode=none",
                 *(["--params", vm.cmdline] if vm.cmdline else []),
                 *(["--initrd", str(vm.initrd)] if vm.initrd else [])]
 
