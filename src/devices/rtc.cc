@@ -1,9 +1,12 @@
 #include "devices/rtc.h"
 
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 
 namespace mote::devices {
+
+namespace chrono = std::chrono;
+
 namespace {
 
 enum Register : std::uint8_t {
@@ -122,23 +125,25 @@ std::uint8_t Rtc::read_memory(std::uint8_t index) const {
   if (index == kD) return kValid;
   if (!is_time(index) || setting()) return state_.memory[index];
 
-  const std::time_t now = seconds();
-  std::tm fields{};
-  if (::gmtime_r(&now, &fields) == nullptr) return 0;
-  const int year = fields.tm_year + 1900;
+  // Not gmtime(3), which brings time zones, their files and a scanner of numbers into the program.
+  const chrono::sys_seconds now{chrono::seconds(seconds())};
+  const auto midnight = chrono::floor<chrono::days>(now);
+  const chrono::year_month_day date(midnight);
+  const chrono::hh_mm_ss time(now - midnight);
+  const int year{date.year()};
   switch (index) {
     case kSeconds:
-      return encode(fields.tm_sec);
+      return encode(static_cast<int>(time.seconds().count()));
     case kMinutes:
-      return encode(fields.tm_min);
+      return encode(static_cast<int>(time.minutes().count()));
     case kHours:
-      return encode_hour(fields.tm_hour);
+      return encode_hour(static_cast<int>(time.hours().count()));
     case kWeekday:
-      return encode(fields.tm_wday + 1);
+      return encode(static_cast<int>(chrono::weekday(midnight).c_encoding()) + 1);
     case kDay:
-      return encode(fields.tm_mday);
+      return encode(static_cast<int>(unsigned{date.day()}));
     case kMonth:
-      return encode(fields.tm_mon + 1);
+      return encode(static_cast<int>(unsigned{date.month()}));
     case kYear:
       return encode(year % 100);
     default:
@@ -201,14 +206,14 @@ void Rtc::adopt() {
   const auto year = decode(kYear);
   const auto century = decode(kCentury);
   if (!second || !minute || !hour || !day || !month || !year || !century) return;
-  std::tm fields{};
-  fields.tm_sec = *second;
-  fields.tm_min = *minute;
-  fields.tm_hour = *hour;
-  fields.tm_mday = *day;
-  fields.tm_mon = *month - 1;
-  fields.tm_year = *century * 100 + *year - 1900;
-  state_.offset_seconds = ::timegm(&fields) - clock_() / kNanoseconds;
+  // A date that there is not, such as 30 February, is as many days after the month's first.
+  const auto first_of_month =
+      chrono::year_month(chrono::year(*century * 100 + *year), chrono::January) +
+      chrono::months(*month - 1);
+  const chrono::sys_seconds time = chrono::sys_days(first_of_month / 1) + chrono::days(*day - 1) +
+                                   chrono::hours(*hour) + chrono::minutes(*minute) +
+                                   chrono::seconds(*second);
+  state_.offset_seconds = time.time_since_epoch().count() - clock_() / kNanoseconds;
 }
 
 std::uint8_t Rtc::encode(int value) const {

@@ -98,6 +98,19 @@ TEST_F(RtcTest, DigitsThatAreNoneLeaveTheTimeAlone) {
   EXPECT_EQ(get(4), 0x05) << "there is no hour 0 among 12";
 }
 
+TEST_F(RtcTest, DatesThatThereAreNotCarryOver) {
+  at(2026, 2, 5, 5, 5, 5);
+  set(7, 0x30);
+  EXPECT_EQ(time(), (Fields{0x20, 0x26, 0x03, 0x02, 0x05, 0x05, 0x05})) << "30 February";
+  at(2026, 5, 5, 5, 5, 5);
+  chip = std::make_unique<Rtc>(3 * kGiB, 5 * kGiB, clock);
+  set(8, 0x00);
+  EXPECT_EQ(time(), (Fields{0x20, 0x25, 0x12, 0x05, 0x05, 0x05, 0x05}))
+      << "the month before January";
+  set(0, 0x99);
+  EXPECT_EQ(time(), (Fields{0x20, 0x25, 0x12, 0x05, 0x05, 0x06, 0x39}));
+}
+
 TEST_F(RtcTest, UpdateInProgressPrecedesTheSecondAndPasses) {
   at(2026, 5, 5, 5, 5, 5);
   EXPECT_EQ(get(0x0a) & 0x80, 0);
