@@ -1,8 +1,8 @@
 // The first process of the guest whose boot is timed: writes the byte 1 to the console, so that the
 // host sees that init runs, and turns the machine off: by a restart, or by power-off where the
-// command line has BENCH_END=poweroff (for monitors that would boot a restarted machine again). With
-// BENCH_END=never the guest stays, idle.
-// Without a C library, so that loading it costs nothing.
+// command line has BENCH_END=poweroff (for monitors that would boot a restarted machine again).
+// With BENCH_END=never the guest stays, idle. Without a C library, so that loading it costs
+// nothing.
 
 #include <linux/reboot.h>
 #include <sys/syscall.h>

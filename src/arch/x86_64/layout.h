@@ -41,7 +41,8 @@ inline constexpr std::uint64_t kVmGenId = 0xe0040;      // 16 bytes, beside the 
 inline constexpr std::uint64_t kVmGenIdSize = 16;
 inline constexpr std::uint64_t kAcpiTables = 0xe0050;
 inline constexpr std::uint64_t kAcpiTablesEnd = 0xff000;
-inline constexpr std::uint64_t kVmClock = 0xff000;  // a page that is nothing else's: programs map it
+inline constexpr std::uint64_t kVmClock =
+    0xff000;  // a page that is nothing else's: programs map it
 inline constexpr std::uint64_t kVmClockSize = 0x1000;
 inline constexpr std::uint64_t kAcpiEnd = 0x100000;
 inline constexpr std::uint64_t kHighMemory = 0x100000;  // where a kernel may be loaded
