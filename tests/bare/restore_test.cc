@@ -47,7 +47,11 @@ class RestoreTest : public testing::Test {
     virtio::BlockConfig drive;
     drive.drive_id = "d0";
     drive.path_on_host = disk_.string();
+    drive.rate_limiter = virtio::RateLimiterConfig{
+        .bandwidth = {}, .ops = virtio::TokenBucketConfig{.size = 7, .refill_time = 1000}};
     config.drives.push_back(drive);
+    config.entropy.emplace();
+    config.balloon.emplace();
     return config;
   }
   MachineOptions options() {
@@ -134,8 +138,14 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     EXPECT_EQ(state->vcpus.size(), vcpus);
     EXPECT_NE((*first)->find<virtio::Block>("d0"), nullptr);
     EXPECT_EQ((*first)->find<virtio::Block>("d1"), nullptr);
-    EXPECT_EQ(state->devices.front().section, "drives");
+    std::vector<std::string> sections;
+    for (const SavedDevice& device : state->devices) sections.push_back(device.section);
+    EXPECT_EQ(sections, (std::vector<std::string>{"drives", "entropy", "balloon"}));
     EXPECT_EQ(state->devices.front().id, "d0");
+    const auto& block = std::get<virtio::BlockState>(state->devices.front().device);
+    EXPECT_EQ(block.rate_limiter->ops->size, 7U);
+    EXPECT_NE((*first)->find<virtio::Rng>(), nullptr);
+    EXPECT_EQ((*first)->find<virtio::Net>("d0"), nullptr);
     memory::GuestMemory memory = copy_of((*first)->memory(), wanted.machine);
     first->reset();
 
@@ -171,6 +181,19 @@ TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
   auto more_vcpus = config(2);
   EXPECT_FALSE(Machine::restore(*loop_, more_vcpus, options(),
                                 *Machine::make_memory(more_vcpus.machine), *state));
+  const auto refused = [&](auto spoil) {
+    MachineState bad = *state;
+    spoil(bad.devices);
+    return !Machine::restore(*loop_, config(1), options(), *Machine::make_memory(config(1).machine),
+                             bad);
+  };
+  using Devices = std::vector<SavedDevice>;
+  EXPECT_TRUE(refused([](Devices& devices) { devices.pop_back(); }));
+  EXPECT_TRUE(refused([](Devices& devices) { devices.push_back(devices.back()); }));
+  EXPECT_TRUE(refused([](Devices& devices) { std::swap(devices[1], devices[2]); }));
+  EXPECT_TRUE(refused([](Devices& devices) { std::swap(devices[1].device, devices[2].device); }));
+  EXPECT_TRUE(refused([](Devices& devices) { devices[1].section = "balloon"; }));
+  EXPECT_TRUE(refused([](Devices& devices) { devices[1].transport = devices[2].transport; }));
   auto other_drive = config(1);
   other_drive.drives.front().drive_id = "other";
   EXPECT_FALSE(Machine::restore(*loop_, other_drive, options(),
