@@ -1,7 +1,9 @@
-"""A disk of another process: QEMU's storage daemon, which is killed and comes back."""
+"""A disk of another process: QEMU's storage daemon, which is killed under the guest."""
 
 import shutil
+import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -15,15 +17,7 @@ echo "sectors=$(cat /sys/block/vda/size)"
 echo "read=$(dd if=/dev/vda bs=512 count=8 2>/dev/null | md5sum | cut -c 1-32)"
 echo from-the-guest | dd of=/dev/vda bs=512 seek=64 conv=sync,fsync 2>/dev/null && echo wrote=yes
 echo ready=yes
-i=0; failed=0
-while [ $i -lt 300 ]; do
-  dd if=/dev/vda of=/dev/null bs=4k skip=$i count=1 iflag=direct 2>/dev/null || failed=$((failed + 1))
-  dd if=/dev/zero of=/dev/vda bs=4k seek=$((100 + i)) count=1 oflag=direct 2>/dev/null || failed=$((failed + 1))
-  i=$((i + 1))
-done
-echo "failed=$failed"
-echo after-the-kill | dd of=/dev/vda bs=512 seek=65 conv=sync,fsync 2>/dev/null && echo again=yes
-reboot -f
+sleep 1000
 """
 
 
@@ -50,7 +44,7 @@ class Daemon:
         self.socket.unlink(missing_ok=True)
 
 
-def test_backend_is_killed_and_comes_back(vmm, kernel, tmp_path):
+def test_backend_serves_and_is_killed(vmm, kernel, tmp_path):
     disk, socket = tmp_path / "disk", tmp_path / "socket"
     disk.write_bytes(bytes(range(256)) * (16 << 12))
     daemon = Daemon(disk, socket)
@@ -59,25 +53,34 @@ def test_backend_is_killed_and_comes_back(vmm, kernel, tmp_path):
     try:
         with subprocess.Popen([str(part) for part in vmm.command(config)], stdin=subprocess.DEVNULL, cwd=tmp_path,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as monitor:
+            watchdog = threading.Timer(BOOT_SECONDS, monitor.kill)
+            watchdog.start()
             seen = b""
-            while b"ready=yes" not in seen:
-                data = monitor.stdout.read1()
-                assert data, seen
-                seen += data
-            assert disk.read_bytes()[64 * 512:].startswith(b"from-the-guest\n"), seen
-            daemon.kill()
-            time.sleep(1)
-            assert monitor.poll() is None, "the monitor ended with its backend"
-            daemon.start()
+
+            def read_until(marker):
+                nonlocal seen
+                while marker not in seen:
+                    data = monitor.stdout.read1()
+                    assert data, seen.decode(errors="replace")
+                    seen += data
+
+            try:
+                read_until(b"ready=yes")
+                assert disk.read_bytes()[64 * 512:].startswith(b"from-the-guest\n"), seen
+                daemon.kill()
+                # It keeps no notes of what it has under way, so nobody can go on for it: one line says so.
+                read_until(b"backend is gone")
+                time.sleep(1)
+                assert monitor.poll() is None, "the monitor ended with its backend"
+            finally:
+                watchdog.cancel()
+                monitor.terminate()
             out, _ = monitor.communicate(timeout=BOOT_SECONDS)
-            seen += out
-        text = seen.decode(errors="replace")
+            text = (seen + out).decode(errors="replace")
         facts = dict(line.strip().split("=", 1) for line in text.splitlines() if "=" in line)
-        assert monitor.returncode == 0, text
-        assert facts["sectors"] == str(disk.stat().st_size // 512), text
-        assert facts["wrote"] == "yes" and facts["failed"] == "0" and facts["again"] == "yes", text
-        assert "backend is gone" in text and "is back" in text, text
-        assert disk.read_bytes()[65 * 512:].startswith(b"after-the-kill\n"), text
+        assert monitor.returncode == -signal.SIGTERM, text
+        assert facts["sectors"] == str(disk.stat().st_size // 512) and facts["wrote"] == "yes", text
+        assert text.count("backend is gone") == 1, text
     finally:
         daemon.kill()
 
