@@ -102,6 +102,11 @@ Result<void> check(const VmConfig& config) {
         "machine-config: huge_pages 2M does not go with a drive that has a socket: pages of "
         "hugetlbfs are not shared with another process");
   }
+  if (needs_shared_memory(config) && config.memory_hotplug) {
+    return fail(ErrorKind::kUnsupported,
+                "memory-hotplug does not go with a drive that has a socket: a vhost-user backend "
+                "has the memory of the start alone");
+  }
   MOTE_CHECK(check_devices(config));
   return check_queues(config);
 }
