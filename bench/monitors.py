@@ -13,6 +13,13 @@ from benchlib import BenchError, in_path, version
 
 
 @dataclasses.dataclass
+class Drive:
+    name: str
+    path: pathlib.Path
+    read_only: bool = False
+
+
+@dataclasses.dataclass
 class Vm:
     kernel: pathlib.Path
     memory_mib: int = 128
@@ -22,6 +29,7 @@ class Vm:
     sections: dict = dataclasses.field(default_factory=dict)
     tap: str = ""  # a tap that is there and up
     mac: str = ""  # of the guest on it
+    drives: list = dataclasses.field(default_factory=list)
 
 
 class Monitor:
@@ -36,13 +44,23 @@ class Monitor:
 
 
 class Firecracker(Monitor):
+    def __init__(self, name, program, **drive_fields):
+        super().__init__(name, program)
+        self.drive_fields = drive_fields
+
+    def drive(self, drive):
+        fields = {"cache_type": "Writeback", **self.drive_fields}
+        return {"drive_id": drive.name, "path_on_host": str(drive.path), "is_root_device": False, "is_read_only": drive.read_only,
+                **fields}
+
     def command(self, vm, scratch):
         boot = {"kernel_image_path": str(vm.kernel)}
         if vm.cmdline:
             boot["boot_args"] = vm.cmdline
         if vm.initrd:
             boot["initrd_path"] = str(vm.initrd)
-        sections = {"boot-source": boot, "drives": [], "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}}
+        drives = [self.drive(drive) for drive in vm.drives]
+        sections = {"boot-source": boot, "drives": drives, "machine-config": {"vcpu_count": 1, "mem_size_mib": vm.memory_mib}}
         if vm.tap:
             sections["network-interfaces"] = [{"iface_id": "net", "host_dev_name": vm.tap, "guest_mac": vm.mac}]
         config = scratch / f"{self.name}.json"
@@ -58,12 +76,21 @@ class CloudHypervisor(Monitor):
                 "--serial", "tty", "--console", "off",
                 *(["--net", f"tap={vm.tap},mac={vm.mac}"] if vm.tap else []),
                 *(["--cmdline", vm.cmdline] if vm.cmdline else []),
-                *(["--initramfs", str(vm.initrd)] if vm.initrd else [])]
+                *(["--initramfs", str(vm.initrd)] if vm.initrd else []),
+                *(["--disk", *(f"path={d.path},readonly={'on' if d.read_only else 'off'},image_type=raw" for d in vm.drives)]
+                  if vm.drives else [])]
 
 
 class QemuMicrovm(Monitor):
     # Its documentation's least machine, with the serial port that the others have.
     machine = "microvm,accel=kvm,x-option-roms=off,pit=off,pic=off,rtc=off,isa-serial=on"
+
+    def drive(self, drive):
+        name = drive.name
+        return ["-object", f"iothread,id=thread-{name}",
+                "-drive", f"if=none,id={name},file={drive.path},format=raw,aio=io_uring,cache=writeback,"
+                          f"readonly={'on' if drive.read_only else 'off'}",
+                "-device", f"virtio-blk-device,drive={name},iothread=thread-{name}"]
 
     def command(self, vm, scratch):
         return [self.program, "-M", self.machine, "-cpu", "host,-arch-capabilities", "-m", str(vm.memory_mib), "-smp", "1",
@@ -71,7 +98,8 @@ class QemuMicrovm(Monitor):
                 *(["-netdev", f"tap,id=net,ifname={vm.tap},script=no,downscript=no,vhost=off",
                    "-device", f"virtio-net-device,netdev=net,mac={vm.mac}"] if vm.tap else []),
                 "-kernel", str(vm.kernel), *(["-append", vm.cmdline] if vm.cmdline else []),
-                *(["-initrd", str(vm.initrd)] if vm.initrd else [])]
+                *(["-initrd", str(vm.initrd)] if vm.initrd else []),
+                *(word for drive in vm.drives for word in self.drive(drive))]
 
 
 class Lkvm(Monitor):
@@ -86,11 +114,11 @@ class Lkvm(Monitor):
 PEERS = {"firecracker": Firecracker, "cloud-hypervisor": CloudHypervisor, "qemu-system-x86_64": QemuMicrovm, "lkvm": Lkvm}
 
 
-def mote(build):
+def mote(build, name="mote-vmm", **drive_fields):
     program = pathlib.Path(os.environ.get("MOTE_VMM", build / "bin" / "mote-vmm"))
     if not program.exists():
         raise BenchError(f"{program} is not there; build it: cmake --build --preset release")
-    return Firecracker("mote-vmm", program)  # it takes Firecracker's configuration file
+    return Firecracker(name, program, **drive_fields)  # it takes Firecracker's configuration file
 
 
 def peers():
