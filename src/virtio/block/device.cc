@@ -47,7 +47,7 @@ Block::Block(std::string name, std::unique_ptr<storage::Disk> disk, const BlockS
       disk_(std::move(disk)),
       shape_(shape),
       sectors_(disk_->size() / kSectorSize),
-      queues_(shape.queues) {
+      lanes_(shape.queues) {
   disk_->set_completion_listener(this);
 }
 
@@ -175,10 +175,10 @@ DeviceTraits Block::traits() const {
     if (disk_->traits().can_discard) features |= feature(VIRTIO_BLK_F_DISCARD);
   }
   if (shape_.cache == CacheType::Writeback) features |= feature(VIRTIO_BLK_F_FLUSH);
-  if (queues_.size() > 1) features |= feature(VIRTIO_BLK_F_MQ);
+  if (lanes_.size() > 1) features |= feature(VIRTIO_BLK_F_MQ);
   return {.type = VIRTIO_ID_BLOCK,
           .features = features,
-          .queue_sizes = std::vector<std::uint16_t>(queues_.size(), kQueueSize),
+          .queue_sizes = std::vector<std::uint16_t>(lanes_.size(), kQueueSize),
           .config_size = sizeof(virtio_blk_config)};
 }
 
@@ -193,7 +193,7 @@ void Block::read_config(std::uint32_t offset, std::span<std::byte> into) const {
   config.physical_block_exp = static_cast<std::uint8_t>(std::bit_width(physical) - 1);
   config.min_io_size = static_cast<std::uint16_t>(physical);
   config.opt_io_size = traits.optimal_io_size / traits.block_size;
-  config.num_queues = static_cast<std::uint16_t>(queues_.size());
+  config.num_queues = static_cast<std::uint16_t>(lanes_.size());
   config.max_discard_sectors = sectors_of(storage::kMostDiscarded);
   config.max_discard_seg = kMostRanges;
   config.discard_sector_alignment = sectors_of(traits.discard_granularity);
@@ -207,14 +207,14 @@ void Block::read_config(std::uint32_t offset, std::span<std::byte> into) const {
 // ------------------------------------------------------------------------------------------------
 
 Result<void> Block::start(std::uint16_t index, Queue queue) {
-  queues_[index] = std::move(queue);
+  lanes_[index].queue = std::move(queue);
   return {};
 }
 
 std::optional<Queue> Block::stop(std::uint16_t index) {
-  if (!queues_[index]) return std::nullopt;
+  if (!lanes_[index].queue) return std::nullopt;
   settle_all();
-  return std::exchange(queues_[index], std::nullopt);
+  return std::exchange(lanes_[index].queue, std::nullopt);
 }
 
 // Returns when nothing is under way and the driver has been shown all of it.
@@ -225,9 +225,9 @@ void Block::settle_all() {
 }
 
 void Block::kick(std::uint16_t index) {
-  if (!queues_[index]) return;
+  if (!lanes_[index].queue) return;
   ++metrics_.queue_event_count;
-  serve_queue(*queues_[index]);
+  serve_queue(lanes_[index]);
 }
 
 }  // namespace mote::virtio

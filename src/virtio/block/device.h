@@ -13,6 +13,7 @@
 #include "virtio/block/metrics.h"
 #include "virtio/block/state.h"
 #include "virtio/device.h"
+#include "virtio/queue/pace.h"
 #include "virtio/rate_limiter.h"
 
 namespace mote::virtio {
@@ -82,6 +83,10 @@ class Block final : public Device, private storage::CompletionListener {
     bool failed = false;
     std::uint64_t since_us = 0;
   };
+  struct Lane {
+    std::optional<Queue> queue;
+    Pace pace;
+  };
   // What create() was given, for replace_disk().
   struct Origin {
     BlockConfig config;
@@ -94,7 +99,8 @@ class Block final : public Device, private storage::CompletionListener {
   void settle_all();
 
   // Requests, in requests.cc
-  void serve_queue(Queue& queue);
+  void serve_queue(Lane& lane);
+  bool await(Lane& lane, std::uint32_t answers);
   void serve_all();
   // False: the chain waits in its queue for the rate limiter.
   bool handle(Queue& queue, Chain chain);
@@ -127,8 +133,8 @@ class Block final : public Device, private storage::CompletionListener {
   const BlockShape shape_;
   std::optional<Origin> origin_;
   std::uint64_t sectors_;
-  std::vector<std::optional<Queue>> queues_;
-  unsigned batches_ = 0;  // that are open, one inside the other
+  std::vector<Lane> lanes_;  // one a queue
+  unsigned batches_ = 0;     // that are open, one inside the other
   // Requests under way, in slots that are used again: nothing is allocated for one more request.
   std::vector<std::optional<Pending>> pending_;
   std::vector<std::size_t> free_slots_;

@@ -4,6 +4,7 @@
 #include <array>
 #include <chrono>
 #include <limits>
+#include <thread>
 
 #include "base/log.h"
 #include "virtio/block/device.h"
@@ -25,15 +26,19 @@ constexpr unsigned kMostReports = 8;
 constexpr std::size_t kSpareLists = 32;
 constexpr std::size_t kSpareCapacity = 512;
 
-std::uint64_t now_us() {
+std::uint64_t now_ns() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(now).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
 }
+
+std::uint64_t now_us() { return now_ns() / 1000; }
 
 }  // namespace
 
-void Block::serve_queue(Queue& queue) {
+void Block::serve_queue(Lane& lane) {
+  Queue& queue = *lane.queue;
+  lane.pace.begin(now_ns());
   bool any = false;
   begin_completions();
   serve(
@@ -42,15 +47,35 @@ void Block::serve_queue(Queue& queue) {
         any = true;
         return handle(queue, std::move(chain));
       },
-      [this] { disk_->commit(); });
+      [this] { disk_->commit(); }, [&](std::uint32_t answers) { return await(lane, answers); });
   end_completions();
   if (!any) ++metrics_.no_avail_buffer;
 }
 
 void Block::serve_all() {
-  for (std::optional<Queue>& queue : queues_) {
-    if (queue) serve_queue(*queue);
+  for (Lane& lane : lanes_) {
+    if (lane.queue) serve_queue(lane);
   }
+}
+
+// Looks for another request for as long as the lane's pace says.
+bool Block::await(Lane& lane, std::uint32_t answers) {
+  // What the disk has still is answered later, by itself; and a processor that looks must not be
+  // the one that the guest runs on.
+  static const bool several_processors = std::thread::hardware_concurrency() > 1;
+  if (!several_processors || pending_.size() != free_slots_.size()) return false;
+  const std::uint64_t window = lane.pace.window(answers);
+  if (window == 0) return false;
+  const std::uint64_t began = now_ns();
+  for (std::uint64_t waited = 0; waited < window; waited = now_ns() - began) {
+    if (lane.queue->waiting()) {
+      lane.pace.came(waited);
+      return true;
+    }
+    __builtin_ia32_pause();
+  }
+  lane.pace.dry(answers);
+  return false;
 }
 
 void Block::end_completions() {
@@ -60,8 +85,8 @@ void Block::end_completions() {
 }
 
 void Block::flush_queues() {
-  for (std::optional<Queue>& queue : queues_) {
-    if (queue) queue->flush();
+  for (Lane& lane : lanes_) {
+    if (lane.queue) lane.queue->flush();
   }
 }
 

@@ -54,6 +54,7 @@ void Queue::flush() {
   if (publish() && needs_interrupt()) ring_->context().host->used(ring_->context().index);
 }
 
+bool Queue::waiting() const { return !ring_->broken() && ring_->waiting(); }
 bool Queue::publish() { return ring_->publish(); }
 bool Queue::needs_interrupt() const { return ring_->interrupt_wanted(); }
 void Queue::disable_notifications() { ring_->refuse_kicks(); }

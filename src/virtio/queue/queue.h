@@ -95,6 +95,9 @@ class Queue {
   bool publish();
   bool needs_interrupt() const;
 
+  // Whether next() would find something: a look at the ring, cheap enough to repeat.
+  bool waiting() const;
+
   // Tells the driver that kicks are not needed. A hint: some come nevertheless.
   void disable_notifications();
   // Asks for a kick with the next chain. True: chains came in meanwhile, for which there may be no

@@ -17,8 +17,10 @@ namespace mote::virtio {
 // that the queue is served again.
 //
 // `settle()` is called before each flush: what a device does once a batch, and may complete chains.
-template <typename Handle, typename Settle>
-void serve(Queue& queue, Handle&& handle, Settle&& settle) {
+// `await(answers)` is asked when the ring is empty, with the chains that were handled since the
+// last flush: true says that another one has come, which is to go with them.
+template <typename Handle, typename Settle, typename Await>
+void serve(Queue& queue, Handle&& handle, Settle&& settle, Await&& await) {
   const auto flush = [&] {
     settle();
     queue.flush();
@@ -26,6 +28,7 @@ void serve(Queue& queue, Handle&& handle, Settle&& settle) {
   queue.disable_notifications();
   std::uint32_t budget = queue.size();
   do {
+    std::uint32_t answers = 0;
     while (true) {
       if (budget == 0) {
         flush();
@@ -37,8 +40,13 @@ void serve(Queue& queue, Handle&& handle, Settle&& settle) {
         flush();
         return;
       }
-      if (!*chain) break;
+      if (!*chain) {
+        settle();
+        if (await(answers)) continue;
+        break;
+      }
       --budget;
+      ++answers;
       if constexpr (std::is_same_v<std::invoke_result_t<Handle&, Chain>, bool>) {
         if (!handle(std::move(**chain))) {
           flush();
@@ -48,13 +56,13 @@ void serve(Queue& queue, Handle&& handle, Settle&& settle) {
         handle(std::move(**chain));
       }
     }
-    flush();
+    queue.flush();
   } while (queue.enable_notifications());
 }
 
 template <typename Handle>
 void serve(Queue& queue, Handle&& handle) {
-  serve(queue, std::forward<Handle>(handle), [] {});
+  serve(queue, std::forward<Handle>(handle), [] {}, [](std::uint32_t) { return false; });
 }
 
 }  // namespace mote::virtio
