@@ -1,0 +1,151 @@
+"""Disks in use: a filesystem made, filled and killed; a database; room given back; a block device; several queues."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+
+import pytest
+
+from harness import drive, make_initrd, run_process, send_after_output, vm_config
+
+MIB = 1 << 20
+
+MOUNT_TOOLS = """
+mkdir -p /tools /data /trim
+mount -t squashfs -o ro /dev/vda /tools
+for directory in proc sys dev; do mount -o bind /$directory /tools/$directory; done
+run() { chroot /tools "$@"; }
+"""
+
+
+def libraries(program):
+    listed = subprocess.run(["ldd", program], stdout=subprocess.PIPE, text=True, check=True).stdout
+    return re.findall(r"(/\S+)(?= \()", listed)
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory):
+    """A squashfs image with programs of the host, their libraries and places to mount on."""
+    work = tmp_path_factory.mktemp("tools")
+    root = work / "root"
+    for directory in ("bin", "proc", "sys", "dev", "etc", "data"):
+        (root / directory).mkdir(parents=True)
+    for name in ("mke2fs", "sqlite3"):
+        program = shutil.which(name, path=os.environ["PATH"] + ":/sbin:/usr/sbin")
+        assert program, f"there is no {name}: scripts/setup installs it"
+        shutil.copy(program, root / "bin" / name)
+        for library in libraries(program):
+            target = root / library.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, target)
+    image = work / "tools.img"
+    done = run_process(["mksquashfs", root, image, "-quiet", "-no-progress", "-noappend", "-comp", "gzip"])
+    assert done.status == 0, done
+    return image
+
+
+def make_disk(path, size):
+    path.touch()
+    os.truncate(path, size)
+    return path
+
+
+FILL = MOUNT_TOOLS + r"""
+run /bin/mke2fs -q -t ext4 /dev/vdb || echo "made=no"
+mount -t ext4 /dev/vdb /data
+number=0
+while true; do
+  number=$((number + 1))
+  dd if=/dev/urandom of=/data/file$number bs=4k count=$((number % 40 + 1)) 2>/dev/null
+  sum=$(sha256sum < /data/file$number | cut -c1-64)
+  sync
+  echo "file$number=$sum"
+  [ $number -lt 25 ] || echo "enough=yes"
+  rm -f /data/file$((number - 60))
+done
+"""
+
+
+def test_a_filesystem_survives_the_monitors_death(vmm, kernel, tools, tmp_path):
+    """What the guest has synced is there, and the filesystem whole, after SIGKILL in the middle of writing."""
+    disk = make_disk(tmp_path / "disk", 96 * MIB)
+    initrd = make_initrd(tmp_path / "initrd", FILL)
+    drives = [drive(tools, "tools"), drive(disk, "data", read_only=False, cache_type="Writeback", io_engine="Async")]
+    outcome, _ = send_after_output(vmm.command(vm_config(kernel, initrd=initrd, drives=drives)), b"enough=yes", signal.SIGKILL,
+                                   cwd=vmm.directory)
+    assert outcome.status == -signal.SIGKILL, outcome
+    assert "made" not in outcome.facts, outcome
+    replayed = run_process(["/sbin/e2fsck", "-p", disk])
+    assert replayed.status in (0, 1), replayed  # 1: the journal was replayed
+    checked = run_process(["/sbin/e2fsck", "-fn", disk])
+    assert checked.status == 0, checked
+    for number in range(1, 26):
+        content = run_process(["/sbin/debugfs", "-R", f"cat /file{number}", disk]).stdout
+        assert hashlib.sha256(content).hexdigest() == outcome.facts[f"file{number}"], number
+
+
+USE = MOUNT_TOOLS + r"""
+echo "serial=$(cat /sys/block/vdb/serial)"
+echo "queues=$(ls /sys/block/vdb/mq | wc -l)"
+echo "physical=$(cat /sys/block/vdb/queue/physical_block_size)"
+echo "discard=$(cat /sys/block/vdb/queue/discard_max_bytes)"
+echo "fixed_discard=$(cat /sys/block/vda/queue/discard_max_bytes)"
+run /bin/mke2fs -q -t ext4 -E nodiscard /dev/vdb && mount -t ext4 /dev/vdb /data
+run /bin/mke2fs -q -t ext4 /dev/vdc && mount -t ext4 /dev/vdc /trim
+mount -o bind /data /tools/data
+run /bin/sqlite3 /data/base 'create table t(n integer primary key, b blob);
+with recursive c(n) as (select 1 union all select n + 1 from c where n < 3000) insert into t select n, randomblob(700) from c;
+delete from t where n % 3 = 0; vacuum;'
+echo "integrity=$(run /bin/sqlite3 /data/base 'pragma integrity_check')"
+echo "rows=$(run /bin/sqlite3 /data/base 'select count(*) from t')"
+dd if=/dev/urandom of=/trim/big bs=1M count=24 2>/dev/null; sync
+cp /trim/big /data/copy; sync
+echo 3 > /proc/sys/vm/drop_caches
+cmp /trim/big /data/copy && echo "same=yes"
+rm /trim/big; sync
+fstrim -v /trim | sed 's/[^0-9]*\([0-9]*\).*/trimmed=\1/'
+umount /trim
+umount /tools/data /data && echo "unmounted=yes"
+reboot -f
+"""
+
+
+@pytest.fixture
+def loop_device(tmp_path):
+    """A block device of the host, over a file."""
+    if os.geteuid() != 0 or not os.path.exists("/dev/loop-control"):
+        pytest.skip("making a block device needs root and /dev/loop-control")
+    backing = make_disk(tmp_path / "backing", 64 * MIB)
+    made = run_process(["losetup", "--show", "-f", backing])
+    if made.status != 0:
+        pytest.skip(f"losetup: {made.errors}")
+    device = made.text.strip()
+    yield device, backing
+    run_process(["losetup", "-d", device])
+
+
+def test_a_database_a_block_device_and_room_given_back(vmm, kernel, tools, loop_device, tmp_path):
+    """The block device goes through io_uring wherever the test's own files are."""
+    device, backing = loop_device
+    disk = make_disk(tmp_path / "disk", 96 * MIB)
+    initrd = make_initrd(tmp_path / "initrd", USE)
+    drives = [drive(tools, "tools"),
+              drive(disk, "data", read_only=False, cache_type="Writeback", serial="mote-data-1", num_queues=2),
+              drive(device, "block", read_only=False, cache_type="Writeback", io_engine="Async")]
+    outcome = vmm.run(vm_config(kernel, initrd=initrd, drives=drives, vcpus=2))
+    assert outcome.status == 0, outcome
+    facts = outcome.facts
+    assert (facts["serial"], facts["queues"]) == ("mote-data-1", "2"), outcome
+    assert int(facts["physical"]) == disk.stat().st_blksize, outcome
+    assert int(facts["discard"]) > 0 and facts["fixed_discard"] == "0", outcome
+    assert (facts["integrity"], facts["rows"]) == ("ok", "2000"), outcome
+    assert facts["same"] == facts["unmounted"] == "yes", outcome
+    # 24 MiB were written and given back: what is left is the filesystem's own.
+    assert int(facts["trimmed"]) >= 24 * MIB, outcome
+    assert backing.stat().st_blocks * 512 < 20 * MIB, backing.stat()
+    for image in (disk, backing):
+        checked = run_process(["/sbin/e2fsck", "-fn", image])
+        assert checked.status == 0, checked
