@@ -13,7 +13,7 @@
 #include "virtio/block/metrics.h"
 #include "virtio/block/state.h"
 #include "virtio/device.h"
-#include "virtio/queue/pace.h"
+#include "virtio/queue/batch_pace.h"
 #include "virtio/rate_limiter.h"
 
 namespace mote::virtio {
@@ -85,7 +85,7 @@ class Block final : public Device, private storage::CompletionListener {
   };
   struct Lane {
     std::optional<Queue> queue;
-    Pace pace;
+    BatchPace pace;
   };
   // What create() was given, for replace_disk().
   struct Origin {

@@ -1,6 +1,6 @@
 // When answers are shown: at once to a driver that makes one request at a time, together to one
 // that makes many.
-#include "virtio/queue/pace.h"
+#include "virtio/queue/batch_pace.h"
 
 #include <gtest/gtest.h>
 
@@ -23,7 +23,7 @@ struct Outcome {
 };
 
 // Runs `rounds` batches of the driver through the pace, as a device does.
-Outcome run(Pace& pace, const Driver& driver, int rounds) {
+Outcome run(BatchPace& pace, const Driver& driver, int rounds) {
   static std::uint64_t now = 1;
   Outcome outcome;
   for (int round = 0; round < rounds; ++round) {
@@ -52,8 +52,8 @@ Outcome run(Pace& pace, const Driver& driver, int rounds) {
   return outcome;
 }
 
-TEST(Pace, OneAtATimeIsHardlyEverKeptWaiting) {
-  Pace pace;
+TEST(BatchPace, OneAtATimeIsHardlyEverKeptWaiting) {
+  BatchPace pace;
   const Driver driver{.depth = 1, .think = 20 * kUs};
   run(pace, driver, 1000);
   const Outcome outcome = run(pace, driver, 10000);
@@ -61,9 +61,9 @@ TEST(Pace, OneAtATimeIsHardlyEverKeptWaiting) {
   EXPECT_LT(outcome.waited, 10000 * driver.think / 100) << "less than a hundredth of the time";
 }
 
-TEST(Pace, ManyAreShownTogether) {
+TEST(BatchPace, ManyAreShownTogether) {
   for (const std::uint32_t depth : {2U, 8U, 32U}) {
-    Pace pace;
+    BatchPace pace;
     const Driver driver{.depth = depth, .gap = 3 * kUs, .think = 20 * kUs};
     run(pace, driver, 2000);
     const Outcome outcome = run(pace, driver, 1000);
@@ -72,21 +72,21 @@ TEST(Pace, ManyAreShownTogether) {
   }
 }
 
-TEST(Pace, ADriverThatGoesBackToOneIsNoticed) {
-  Pace pace;
+TEST(BatchPace, ADriverThatGoesBackToOneIsNoticed) {
+  BatchPace pace;
   run(pace, {.depth = 32, .gap = 3 * kUs, .think = 20 * kUs}, 2000);
   const Outcome outcome = run(pace, {.depth = 1, .think = 20 * kUs}, 1000);
   EXPECT_LT(outcome.waited, 1000 * 2 * kUs);
 }
 
-TEST(Pace, ASlowDriverIsNotWaitedFor) {
-  Pace pace;
+TEST(BatchPace, ASlowDriverIsNotWaitedFor) {
+  BatchPace pace;
   const Outcome outcome = run(pace, {.depth = 1, .think = 10'000 * kUs}, 1000);
   EXPECT_EQ(outcome.waited, 0U);
 }
 
-TEST(Pace, NothingToShowIsNothingToWaitFor) {
-  Pace pace;
+TEST(BatchPace, NothingToShowIsNothingToWaitFor) {
+  BatchPace pace;
   EXPECT_EQ(pace.window(0), 0U);
 }
 

@@ -1,9 +1,9 @@
-// Pace decides when a device that answers requests at once shows its answers to the driver. Shown
-// one by one, each costs the guest an interrupt, which keeps it from making the next request, which
-// then costs a kick: several exits a request, however many the driver has to make. So where more
-// requests are known to follow at once, answers wait for them, for a moment that is measured; a
-// driver that makes one request at a time is not kept waiting. Pace only counts and says how long;
-// the device has the clock, and looks at its ring meanwhile.
+// BatchPace decides when a device that answers requests at once shows its answers to the driver.
+// Shown one by one, each costs the guest an interrupt, which keeps it from making the next request,
+// which then costs a kick: several exits a request, however many the driver has to make. So where
+// more requests are known to follow at once, answers wait for them, for a moment that is measured;
+// a driver that makes one request at a time is not kept waiting. BatchPace only counts and says how
+// long; the device has the clock, and looks at its ring meanwhile.
 //
 // A batch is shown when it is as large as the last ones were, or when nothing came for a while (it
 // ran dry). Whether it could be larger is tried now and then, the more seldom the more often in
@@ -16,7 +16,7 @@
 
 namespace mote::virtio {
 
-class Pace {
+class BatchPace {
  public:
   // All in nanoseconds.
   static constexpr std::uint64_t kLeastWindow = 4'000;
