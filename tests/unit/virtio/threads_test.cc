@@ -49,6 +49,64 @@ class ThreadsTest : public ::testing::Test {
     mmio_.reset();
   }
 
+  // What a vCPU does to the registers.
+  void fight(unsigned seed, TestRing& ring) {
+    MmioDriver driver(*mmio_);
+    std::minstd_rand random(seed);
+    const std::uint64_t offered = kRingFeatures;
+    for (int i = 0; i < 1500; ++i) {
+      switch (random() % 8) {
+        case 0:
+          driver.set(VIRTIO_MMIO_STATUS, 0);
+          break;
+        case 1:
+          driver.set(VIRTIO_MMIO_STATUS, kDriver);
+          driver.acknowledge_features(offered);
+          driver.set(VIRTIO_MMIO_STATUS, kFeaturesOk);
+          break;
+        case 2:
+          driver.set_up_queue(0, ring.addresses());
+          driver.set(VIRTIO_MMIO_STATUS, kDriverOk);
+          break;
+        case 3:
+          driver.set(VIRTIO_MMIO_STATUS, kDriverOk);
+          break;
+        case 4:
+          driver.set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
+          break;
+        case 5:
+          driver.set(VIRTIO_MMIO_QUEUE_READY, random() % 2);
+          break;
+        case 6:
+          driver.start(offered, ring.addresses());
+          break;
+        default: {
+          const std::uint64_t offset = random() % 0x140;
+          static_cast<void>(driver.get(offset));
+          driver.set(offset, random());
+        }
+      }
+    }
+  }
+  // Pauses, saves and goes on, again and again; restores each state into a device of its own.
+  void save_until(const std::atomic<bool>& done, std::atomic<int>& restored) {
+    if (done) return;
+    mmio_->pause();
+    const auto state = mmio_->save();
+    EXPECT_TRUE(state);
+    Block copy("a copy", std::make_unique<FakeDisk>(64), CacheType::Unsafe);
+    const auto other = Mmio::restore({.name = "a copy",
+                                      .device = &copy,
+                                      .memory = &memory_,
+                                      .interrupt = &interrupt_,
+                                      .run = [](const std::function<void()>& task) { task(); }},
+                                     *state);
+    EXPECT_TRUE(other) << other.error().text();
+    ++restored;
+    mmio_->resume();
+    loop_->post([&] { save_until(done, restored); });
+  }
+
   memory::GuestMemory memory_ = make_memory();
   FakeInterrupt interrupt_;
   std::unique_ptr<EventLoop> loop_;
@@ -85,66 +143,12 @@ TEST_F(ThreadsTest, VcpusThatFightOverTheRegistersHarmOnlyThemselves) {
   TestRing ring(memory_, 16);
   std::vector<std::thread> vcpus;
   for (unsigned seed = 1; seed <= 4; ++seed) {
-    vcpus.emplace_back([this, seed, &ring] {
-      MmioDriver driver(*mmio_);
-      std::minstd_rand random(seed);
-      const std::uint64_t offered = kRingFeatures;
-      for (int i = 0; i < 1500; ++i) {
-        switch (random() % 8) {
-          case 0:
-            driver.set(VIRTIO_MMIO_STATUS, 0);
-            break;
-          case 1:
-            driver.set(VIRTIO_MMIO_STATUS, kDriver);
-            driver.acknowledge_features(offered);
-            driver.set(VIRTIO_MMIO_STATUS, kFeaturesOk);
-            break;
-          case 2:
-            driver.set_up_queue(0, ring.addresses());
-            driver.set(VIRTIO_MMIO_STATUS, kDriverOk);
-            break;
-          case 3:
-            driver.set(VIRTIO_MMIO_STATUS, kDriverOk);
-            break;
-          case 4:
-            driver.set(VIRTIO_MMIO_QUEUE_NOTIFY, 0);
-            break;
-          case 5:
-            driver.set(VIRTIO_MMIO_QUEUE_READY, random() % 2);
-            break;
-          case 6:
-            driver.start(offered, ring.addresses());
-            break;
-          default: {
-            const std::uint64_t offset = random() % 0x140;
-            static_cast<void>(driver.get(offset));
-            driver.set(offset, random());
-          }
-        }
-      }
-    });
+    vcpus.emplace_back([this, seed, &ring] { fight(seed, ring); });
   }
   // Meanwhile the machine pauses, saves and goes on; whatever was saved is a state that can be.
   std::atomic<bool> done = false;
   std::atomic<int> restored = 0;
-  std::function<void()> save = [&] {
-    if (done) return;
-    mmio_->pause();
-    const auto state = mmio_->save();
-    EXPECT_TRUE(state);
-    Block copy("a copy", std::make_unique<FakeDisk>(64), CacheType::Unsafe);
-    const auto other = Mmio::restore({.name = "a copy",
-                                      .device = &copy,
-                                      .memory = &memory_,
-                                      .interrupt = &interrupt_,
-                                      .run = [](const std::function<void()>& task) { task(); }},
-                                     *state);
-    EXPECT_TRUE(other) << other.error().text();
-    ++restored;
-    mmio_->resume();
-    loop_->post([&] { save(); });
-  };
-  loop_->post([&] { save(); });
+  loop_->post([&] { save_until(done, restored); });
   for (std::thread& vcpu : vcpus) vcpu.join();
   done = true;
   for (int round = 0; round < 2; ++round) {  // the first may have another save() behind it
