@@ -9,10 +9,11 @@ function(mote_room name)
   target_link_libraries(mote_${name} PUBLIC ${ROOM_DEPS})
 endfunction()
 
-# mote_program(NAME SOURCES file... [DEPS library...]): a program in bin/, static in release builds so that it
-# runs in an empty chroot. Sanitizers cannot be linked statically.
+# mote_program(NAME SOURCES file... [DEPS library...] [ORDER file]): a program in bin/, static in release builds so that it
+# runs in an empty chroot. Sanitizers cannot be linked statically. ORDER is a list of functions that a release build lays side
+# by side (scripts/startup-order).
 function(mote_program name)
-  cmake_parse_arguments(PROGRAM "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(PROGRAM "" "ORDER" "SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${PROGRAM_SOURCES})
   target_link_libraries(${name} PRIVATE ${PROGRAM_DEPS})
   if(NOT MOTE_SANITIZE)
@@ -20,6 +21,11 @@ function(mote_program name)
   endif()
   if(CMAKE_BUILD_TYPE STREQUAL "Release")
     target_link_options(${name} PRIVATE -Wl,--strip-all)
+    if(PROGRAM_ORDER)
+      set(order ${CMAKE_CURRENT_SOURCE_DIR}/${PROGRAM_ORDER})
+      target_link_options(${name} PRIVATE -Wl,--symbol-ordering-file=${order} -Wl,--no-warn-symbol-ordering)
+      set_target_properties(${name} PROPERTIES LINK_DEPENDS ${order})
+    endif()
   endif()
 endfunction()
 

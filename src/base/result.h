@@ -38,7 +38,7 @@ class Error {
 
   // This error seen from one level up: `context` says what was being done when it happened. Keeps
   // the kind.
-  Error within(std::string context) && {
+  [[gnu::cold, gnu::noinline]] Error within(std::string context) && {
     Error outer(kind_, std::move(context));
     outer.cause_ = std::make_shared<const Error>(std::move(*this));
     return outer;
@@ -58,9 +58,12 @@ class Error {
 template <typename T>
 using Result = std::expected<T, Error>;
 
-// An Error ready to be returned from a function whose result is a Result.
+// An Error ready to be returned from a function whose result is a Result. Cold, like the others
+// here: what leads to it is laid apart from the code of a machine that starts and runs well.
 template <typename... Args>
-std::unexpected<Error> fail(ErrorKind kind, fmt::format_string<Args...> format, Args&&... args) {
+[[gnu::cold, gnu::noinline]] std::unexpected<Error> fail(ErrorKind kind,
+                                                         fmt::format_string<Args...> format,
+                                                         Args&&... args) {
   return std::unexpected(Error(kind, fmt::format(format, std::forward<Args>(args)...)));
 }
 
@@ -71,7 +74,9 @@ std::string errno_text(int code);
 
 // An Error from `code` (an errno value): "<what>: <text of errno>".
 template <typename... Args>
-std::unexpected<Error> fail_errno(int code, fmt::format_string<Args...> format, Args&&... args) {
+[[gnu::cold, gnu::noinline]] std::unexpected<Error> fail_errno(int code,
+                                                               fmt::format_string<Args...> format,
+                                                               Args&&... args) {
   return std::unexpected(Error(
       kind_of_errno(code),
       fmt::format("{}: {}", fmt::format(format, std::forward<Args>(args)...), errno_text(code))));
@@ -79,7 +84,7 @@ std::unexpected<Error> fail_errno(int code, fmt::format_string<Args...> format, 
 
 namespace detail {
 template <typename T>
-auto take_error(Result<T>& result) {
+[[gnu::cold, gnu::noinline]] auto take_error(Result<T>& result) {
   return std::unexpected(std::move(result.error()));
 }
 }  // namespace detail

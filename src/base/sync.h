@@ -2,6 +2,7 @@
 // compile.
 #pragma once
 
+#include <condition_variable>
 #include <mutex>
 
 #define CAPABILITY(x) __attribute__((capability(x)))
@@ -27,6 +28,7 @@ class CAPABILITY("mutex") Mutex {
   bool try_lock() TRY_ACQUIRE(true) { return mutex_.try_lock(); }
 
  private:
+  friend class Condition;
   std::mutex mutex_;
 };
 
@@ -40,6 +42,21 @@ class SCOPED_CAPABILITY MutexLock {
 
  private:
   Mutex& mutex_;
+};
+
+// What a holder of a Mutex waits for. Its waits may end for nothing.
+class Condition {
+ public:
+  // Gives `mutex` up while it waits.
+  void wait(Mutex& mutex) REQUIRES(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    changed_.wait(lock);
+    lock.release();
+  }
+  void notify_all() { changed_.notify_all(); }
+
+ private:
+  std::condition_variable changed_;
 };
 
 // A role that one thread plays, such as the machine thread: what is REQUIRES(role) is called by

@@ -88,7 +88,7 @@ Result<void> write_all(int fd, std::span<const std::byte> from) {
 
 Result<std::string> read_all(int fd, std::size_t limit) {
   std::string text;
-  std::array<std::byte, 16384> buffer;
+  std::array<std::byte, 4096> buffer;
   while (true) {
     MOTE_TRY(const auto count, read_some(fd, buffer));
     if (!count) return fail(ErrorKind::kIo, "descriptor {} has nothing to read yet", fd);

@@ -74,11 +74,16 @@ Result<void> Kvm::require_capabilities() const {
 }
 
 Result<std::vector<kvm_cpuid_entry2>> Kvm::supported_cpuid() const {
-  CountedArray<kvm_cpuid_entry2> entries(kMaxCpuidEntries);
-  MOTE_CHECK(
-      checked_ioctl(fd_.get(), kGetSupportedCpuid, "KVM_GET_SUPPORTED_CPUID", entries.argument()));
-  const auto found = entries.elements();
-  return std::vector(found.begin(), found.end());
+  // Few processors have more leaves than the first attempt has room for.
+  for (const std::size_t room : {kMaxCpuidEntries / 2, kMaxCpuidEntries}) {
+    CountedArray<kvm_cpuid_entry2> entries(room);
+    if (::ioctl(fd_.get(), kGetSupportedCpuid, entries.argument()) == 0) {
+      const auto found = entries.elements();
+      return std::vector(found.begin(), found.end());
+    }
+    if (errno != E2BIG) break;
+  }
+  return fail_errno(errno, "KVM_GET_SUPPORTED_CPUID");
 }
 
 Result<std::vector<std::uint32_t>> Kvm::msr_indices() const {

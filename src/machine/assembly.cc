@@ -124,35 +124,26 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
-// The frequency of the guest's TSC: from the VM where it knows, as asking a vCPU makes KVM load it.
-Result<std::uint32_t> tsc_khz_of(const kvm::Vm& vm, const kvm::Vcpu& vcpu) {
-  return vm.check(KVM_CAP_VM_TSC_CONTROL) != 0 ? vm.tsc_khz() : vcpu.tsc_khz();
-}
-
-// Every vCPU gets its CPUID and MSRs, and the first one the kernel's entry.
-Result<void> set_up_vcpus(const kvm::Vm& vm, std::span<const kvm::Vcpu> vcpus, Host& host,
-                          const MachineConfig& config, const arch::BootState& entry) {
-  MOTE_TRY(const auto supported, host.take_cpuid());
-  MOTE_TRY(const std::uint32_t tsc_khz, tsc_khz_of(vm, vcpus.front()));
-  MOTE_TRY(
-      const auto cpuid,
-      arch::make_cpuid({.supported = supported,
-                        .cpus = config.vcpu_count,
-                        .smt = config.smt,
-                        .tsc_khz = tsc_khz,
-                        .tsc_deadline_timer = host.kvm().check(KVM_CAP_TSC_DEADLINE_TIMER) != 0}));
-  const auto msrs = arch::boot_msrs();
-  for (unsigned i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(vcpus[i].set_cpuid(arch::vcpu_cpuid(cpuid, i)), "vCPU {}", i);
-    MOTE_CHECK_WITHIN(vcpus[i].set_msrs(msrs), "vCPU {}", i);
-  }
-  const kvm::Vcpu& first = vcpus.front();
-  kvm_regs regs{};
-  kvm_sregs sregs{};
-  sregs.apic_base = layout::kBootApicBase;
-  arch::set_boot_registers(entry, regs, sregs);
-  MOTE_CHECK(first.set_sregs(sregs));
-  return first.set_regs(regs);
+// What each vCPU is given on its own thread: its CPUID, of what KVM supports, and its MSRs.
+// Outlived by `vm`.
+VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
+                                  std::vector<kvm_cpuid_entry2> leaves,
+                                  const MachineConfig& config) {
+  const auto supported = std::make_shared<const std::vector<kvm_cpuid_entry2>>(std::move(leaves));
+  const bool deadline = kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
+  // Asking a vCPU makes KVM load it, so the VM is asked where it knows.
+  const bool vm_knows_tsc = vm.check(KVM_CAP_VM_TSC_CONTROL) != 0;
+  return [supported, deadline, vm_knows_tsc, &vm, cpus = config.vcpu_count, smt = config.smt](
+             const kvm::Vcpu& vcpu, unsigned index) -> Result<void> {
+    MOTE_TRY(const std::uint32_t tsc_khz, vm_knows_tsc ? vm.tsc_khz() : vcpu.tsc_khz());
+    MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = *supported,
+                                                 .cpus = cpus,
+                                                 .smt = smt,
+                                                 .tsc_khz = tsc_khz,
+                                                 .tsc_deadline_timer = deadline}));
+    MOTE_CHECK(vcpu.set_cpuid(arch::vcpu_cpuid(cpuid, index)));
+    return vcpu.set_msrs(arch::boot_msrs());
+  };
 }
 
 }  // namespace
@@ -177,27 +168,32 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bo
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
   const std::vector<ListedDevice> devices = list_devices(config);
-  if (!options.host) {
-    MOTE_TRY(options.host, Host::open());
-  }
+  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
+  MOTE_CHECK(kvm.require_capabilities());
+  // Here, while nothing waits. On a host that is a guest itself each leaf is an exit, and a second
+  // thread that asks gains nothing: it is busy where the memory slots wait for a grace period.
+  MOTE_TRY(auto leaves, kvm.supported_cpuid());
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine, needs_shared_memory(config)));
-  MOTE_TRY(kvm::Vm vm, make_vm(options.host->kvm(), memory, config.machine));
+  MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), std::move(vm)));
+      new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
+  // The vCPUs get ready on their own threads meanwhile.
+  machine->add_vcpus(std::move(vcpus));
+  MOTE_CHECK(machine->start_vcpus(
+      set_up_of_vcpus(machine->kvm_, machine->vm_, std::move(leaves), config.machine)));
   MOTE_TRY(const arch::BootState entry, load_software(machine->memory_, config, devices.size(),
                                                       machine->options_.board.com2.has_value()));
-  Host& host = *machine->options_.host;
-  MOTE_CHECK(set_up_vcpus(machine->vm_, vcpus, host, config.machine, entry));
-  auto worker = host.take_worker();
-  machine->kvm_ = host.take_kvm();
-  machine->options_.host.reset();
+  kvm_regs regs{};
+  kvm_sregs sregs{};
+  sregs.apic_base = layout::kBootApicBase;
+  arch::set_boot_registers(entry, regs, sregs);
+  machine->vcpus_.front()->enter_at(regs, sregs);
 
   // Everything that the guest can reach by address.
   MOTE_CHECK(machine->add_board(nullptr));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), nullptr));
-  MOTE_CHECK(machine->start_threads(std::move(vcpus), std::move(worker)));
   return machine;
 }
 
@@ -215,8 +211,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(kvm.require_capabilities());
   MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), std::move(vm)));
-  machine->kvm_ = std::move(kvm);
+      new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   // The clock before the vCPUs, whose kvmclock starts from it.
@@ -226,7 +221,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   }
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
-  MOTE_CHECK(machine->start_threads(std::move(vcpus), nullptr));
+  machine->add_vcpus(std::move(vcpus));
   return machine;
 }
 
@@ -275,17 +270,21 @@ Result<void> Machine::attach_devices(const std::vector<ListedDevice>& devices, D
   return {};
 }
 
-Result<void> Machine::start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first) {
+void Machine::add_vcpus(std::vector<kvm::Vcpu> vcpus) {
   for (unsigned i = 0; i < vcpus.size(); ++i) {
-    MOTE_TRY(auto thread,
-             VcpuThread::start(std::move(vcpus[i]), i,
-                               {.ports = ports_,
-                                .mmio = mmio_,
-                                .rendezvous = rendezvous_,
-                                .end = [this](devices::End what) { end(std::move(what)); },
-                                .stopped = [this] { post_finish(); }},
-                               std::exchange(first, nullptr)));
-    vcpus_.push_back(std::move(thread));
+    vcpus_.push_back(std::make_unique<VcpuThread>(
+        std::move(vcpus[i]), i,
+        VcpuContext{.ports = ports_,
+                    .mmio = mmio_,
+                    .rendezvous = rendezvous_,
+                    .end = [this](devices::End what) { end(std::move(what)); },
+                    .stopped = [this] { post_finish(); }}));
+  }
+}
+
+Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up) {
+  for (const auto& vcpu : vcpus_) {
+    if (!vcpu->started()) MOTE_CHECK(vcpu->start(set_up));
   }
   return {};
 }

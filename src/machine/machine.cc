@@ -1,5 +1,7 @@
 #include "machine/machine.h"
 
+#include <algorithm>
+
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/msrs.h"
@@ -16,10 +18,12 @@ std::vector<memory::Range> device_windows(const memory::GuestMemory& memory) {
 
 }  // namespace
 
-Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Vm vm)
+Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
+                 kvm::Vm vm)
     : loop_(loop),
       options_(std::move(options)),
       memory_(std::move(memory)),
+      kvm_(std::move(kvm)),
       vm_(std::move(vm)),
       slots_(vm_, memory_.config().track_dirty_pages),
       space_(
@@ -32,16 +36,18 @@ Machine::~Machine() {
   space_.close();
 }
 
-void Machine::run() {
+Result<void> Machine::run() {
   for (const AttachedDevice& device : devices_) device.attachment.transport().resume();
   if (!input_started_) board_->start_input();
   input_started_ = true;
+  MOTE_CHECK(start_vcpus(nullptr));
   rendezvous_.give(Rendezvous::Order::kRun, [] {});
+  return {};
 }
 
 void Machine::pause() {
   rendezvous_.give(Rendezvous::Order::kPark, [this] { kick_all(); });
-  rendezvous_.wait_for(vcpus_.size());
+  wait_for_vcpus();
   pause_devices();
   for (const auto& vcpu : vcpus_) vcpu->vcpu().note_pause();
 }
@@ -51,12 +57,14 @@ Result<MachineState> Machine::save() {
     return fail(ErrorKind::kState, "a machine is saved while it is paused, and this one runs");
   }
   MachineState state;
-  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_->msr_indices());
+  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_.msr_indices());
   const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices);
   const auto xsave_size = static_cast<std::size_t>(vm_.check(KVM_CAP_XSAVE2));
   // The vCPUs first: reading them lets KVM settle what the controllers still had for them.
+  wait_for_vcpus();
   for (const auto& vcpu : vcpus_) {
-    MOTE_TRY(arch::VcpuState saved, arch::save_vcpu(vcpu->vcpu(), msrs, xsave_size));
+    MOTE_TRY(const kvm::Vcpu* settled, vcpu->settled());
+    MOTE_TRY(arch::VcpuState saved, arch::save_vcpu(*settled, msrs, xsave_size));
     state.vcpus.push_back(std::move(saved));
   }
   MOTE_TRY(state.vm, arch::save_vm(vm_));
@@ -105,14 +113,24 @@ void Machine::pause_devices() {
   for (const AttachedDevice& device : devices_) device.attachment.transport().pause();
 }
 
+void Machine::close_devices() {
+  devices_.clear();
+  board_.reset();
+}
+
 void Machine::kick_all() {
   for (const auto& vcpu : vcpus_) vcpu->kick();
+}
+
+void Machine::wait_for_vcpus() {
+  rendezvous_.wait_for(static_cast<std::size_t>(
+      std::ranges::count_if(vcpus_, [](const auto& vcpu) { return vcpu->started(); })));
 }
 
 void Machine::stop_vcpus() {
   if (vcpus_.empty()) return;
   rendezvous_.give(Rendezvous::Order::kStop, [this] { kick_all(); });
-  rendezvous_.wait_for(vcpus_.size());
+  wait_for_vcpus();
   vcpus_.clear();
 }
 

@@ -18,7 +18,6 @@
 #include "machine/board.h"
 #include "machine/config.h"
 #include "machine/device_list.h"
-#include "machine/host.h"
 #include "machine/rendezvous.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
@@ -31,8 +30,6 @@ namespace mote::machine {
 // What of a machine is not in its configuration: the process that it runs in.
 struct MachineOptions {
   BoardOptions board;
-  // Opened early; absent: it is opened when the machine is made.
-  std::unique_ptr<Host> host = nullptr;
   // Called once, on the machine thread, when the VM has ended: no vCPU runs any more, and nothing
   // is in flight.
   std::function<void(const devices::End&)> on_end;
@@ -59,8 +56,8 @@ class Machine {
   // Fresh memory as `config` wants it; `shared`, where another process is to have it as well.
   static Result<memory::GuestMemory> make_memory(const MachineConfig& config, bool shared = false);
 
-  // Lets the vCPUs run and input flow; also after pause().
-  void run() REQUIRES(kMachineThread);
+  // Lets the vCPUs run and input flow; also after pause(). Errors: the host has no thread for one.
+  Result<void> run() REQUIRES(kMachineThread);
   // Parks the vCPUs and takes the devices' queues, with nothing in flight.
   void pause() REQUIRES(kMachineThread);
   // The state of a paused machine.
@@ -82,10 +79,15 @@ class Machine {
   // Accesses to addresses where nothing is.
   std::uint64_t missed_accesses() const { return ports_.missed() + mmio_.missed(); }
 
+  // After on_end(): closes the devices and what they hold of the host (files, sockets), while the
+  // VM itself stays for whoever takes it down.
+  void close_devices() REQUIRES(kMachineThread);
+
  private:
   using Devices = std::vector<std::unique_ptr<virtio::Device>>;
 
-  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Vm vm);
+  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
+          kvm::Vm vm);
 
   // Steps of assembly, in order. Devices are made before the VM has its controllers, as some bring
   // memory, and attached after.
@@ -94,11 +96,15 @@ class Machine {
   Result<void> add_board(const BoardState* state);
   Result<void> attach_devices(const std::vector<ListedDevice>& devices, Devices made,
                               const std::vector<SavedDevice>* states);
-  Result<void> start_threads(std::vector<kvm::Vcpu> vcpus, std::unique_ptr<Worker> first);
+  void add_vcpus(std::vector<kvm::Vcpu> vcpus);
+  // Starts those that have no thread yet.
+  Result<void> start_vcpus(const VcpuThread::SetUp& set_up);
 
   virtio::Device* find_device(std::size_t kind, std::string_view id);
   void pause_devices();
   void kick_all();
+  // Until those that have threads are parked or stopped.
+  void wait_for_vcpus() REQUIRES(kMachineThread);
   void stop_vcpus() REQUIRES(kMachineThread);
   // Has the machine thread finish, once there is an end. From any thread.
   void post_finish() EXCLUDES(end_mutex_);
@@ -108,7 +114,7 @@ class Machine {
   MachineOptions options_;
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
-  std::optional<kvm::Kvm> kvm_;  // from the end of assembly on
+  kvm::Kvm kvm_;
   kvm::Vm vm_;
   kvm::Slots slots_;
   memory::AddressSpace space_;

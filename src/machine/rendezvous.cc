@@ -35,8 +35,10 @@ void Rendezvous::call(const std::function<void()>& task) {
 }
 
 void Rendezvous::order_stop() {
-  MutexLock lock(mutex_);
-  order_.store(Order::kStop, std::memory_order_release);
+  {
+    MutexLock lock(mutex_);
+    order_.store(Order::kStop, std::memory_order_release);
+  }
   changed_.notify_all();
 }
 
@@ -45,8 +47,8 @@ void Rendezvous::give(Order order, const std::function<void()>& kick) {
     MutexLock lock(mutex_);
     // A stop is final.
     if (this->order() != Order::kStop) order_.store(order, std::memory_order_release);
-    changed_.notify_all();
   }
+  changed_.notify_all();
   kick();
 }
 

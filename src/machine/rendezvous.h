@@ -4,7 +4,6 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <deque>
 #include <functional>
 #include <thread>
@@ -63,7 +62,7 @@ class Rendezvous {
   const std::thread::id machine_thread_ = std::this_thread::get_id();
   std::atomic<Order> order_ = Order::kPark;
   Mutex mutex_;
-  std::condition_variable_any changed_;
+  Condition changed_;
   std::size_t parked_ GUARDED_BY(mutex_) = 0;
   std::size_t stopped_ GUARDED_BY(mutex_) = 0;
   std::deque<Call*> calls_ GUARDED_BY(mutex_);

@@ -3,6 +3,8 @@
 #include <signal.h>
 
 #include <mutex>
+#include <system_error>
+#include <utility>
 
 #include "base/log.h"
 
@@ -33,28 +35,43 @@ void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memo
 
 }  // namespace
 
-Result<std::unique_ptr<VcpuThread>> VcpuThread::start(kvm::Vcpu vcpu, unsigned index,
-                                                      VcpuContext context,
-                                                      std::unique_ptr<Worker> worker) {
+VcpuThread::~VcpuThread() {
+  if (thread_.joinable()) thread_.join();
+}
+
+Result<void> VcpuThread::start(SetUp set_up) {
   install_kick_handler();
-  std::unique_ptr<VcpuThread> made(new VcpuThread(std::move(vcpu), index, std::move(context)));
-  const auto life = [self = made.get()] { self->main(); };
-  if (worker) {
-    worker->run(life);
-  } else {
-    MOTE_TRY(worker, Worker::start(life));
+  try {
+    thread_ = std::thread([this, set_up = std::move(set_up)] { main(set_up); });
+  } catch (const std::system_error& error) {
+    return fail_errno(error.code().value(), "start the thread of vCPU {}", index_);
   }
-  made->worker_ = std::move(worker);
-  return made;
+  return {};
 }
 
 void VcpuThread::kick() {
-  if (!stopped_.load(std::memory_order_acquire)) ::pthread_kill(worker_->handle(), kick_signal());
+  if (started() && !stopped_.load(std::memory_order_acquire))
+    ::pthread_kill(thread_.native_handle(), kick_signal());
 }
 
-void VcpuThread::main() {
+Result<const kvm::Vcpu*> VcpuThread::settled() {
+  MOTE_CHECK(set_entry());
+  return &vcpu_;
+}
+
+Result<void> VcpuThread::set_entry() {
+  if (!entry_) return {};
+  const Entry entry = *std::exchange(entry_, std::nullopt);
+  MOTE_CHECK(vcpu_.set_sregs(entry.sregs));
+  return vcpu_.set_regs(entry.regs);
+}
+
+void VcpuThread::main(const SetUp& set_up) {
   log::name_thread(fmt::format("fc_vcpu {}", index_).c_str());
   this_threads_vcpu = &vcpu_.shared();
+  if (set_up) {
+    if (const auto done = set_up(vcpu_, index_); !done) fail_with(done.error().text());
+  }
   while (true) {
     // Cleared before the order is read: a kick after this is seen by KVM_RUN.
     __atomic_store_n(&vcpu_.shared().immediate_exit, 0, __ATOMIC_RELAXED);
@@ -81,6 +98,9 @@ void VcpuThread::finish_exit() {
 }
 
 void VcpuThread::run_until_exit() {
+  if (!has_run_) {
+    if (const auto done = set_entry(); !done) return fail_with(done.error().text());
+  }
   has_run_ = true;
   const auto outcome = vcpu_.run();
   if (!outcome) {

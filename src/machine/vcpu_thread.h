@@ -1,14 +1,14 @@
 // VcpuThread runs one vCPU on a thread of its own: KVM_RUN, and a dispatch of each exit to the
-// buses. It starts parked.
+// buses.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
+#include <thread>
 
 #include "base/result.h"
-#include "base/worker.h"
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
@@ -38,25 +38,39 @@ struct VcpuContext {
 
 class VcpuThread {
  public:
-  // Runs vCPU `index`, parked at first, on a thread of its own: on `worker`'s where there is one.
-  static Result<std::unique_ptr<VcpuThread>> start(kvm::Vcpu vcpu, unsigned index,
-                                                   VcpuContext context,
-                                                   std::unique_ptr<Worker> worker);
+  // What gives a vCPU its identity. It runs on the vCPU's own thread: several do it side by side,
+  // and KVM need not carry the vCPU over to another processor afterwards.
+  using SetUp = std::function<Result<void>(const kvm::Vcpu& vcpu, unsigned index)>;
+
+  // vCPU `index`, without a thread yet.
+  VcpuThread(kvm::Vcpu vcpu, unsigned index, VcpuContext context)
+      : vcpu_(std::move(vcpu)), index_(index), context_(std::move(context)) {}
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
+  // A thread that was started must have been ordered to stop.
+  ~VcpuThread();
 
-  // The thread must have been ordered to stop before the end.
-  // Makes the thread look at the order in force. From any thread.
+  // Starts the thread on `set_up`, where there is one; then it follows the order in force. A set-up
+  // that fails ends the VM. Errors: the host has no thread for it.
+  Result<void> start(SetUp set_up);
+  bool started() const { return thread_.joinable(); }
+  // Where the vCPU enters the guest when it is first let run. Before that.
+  void enter_at(const kvm_regs& regs, const kvm_sregs& sregs) { entry_ = {regs, sregs}; }
+  // Makes the thread look at the order in force. From the machine thread.
   void kick();
-  // The vCPU; while its thread is parked, or has stopped.
+  // The vCPU, whole; while its thread is parked, has stopped or was not started.
+  Result<const kvm::Vcpu*> settled();
   const kvm::Vcpu& vcpu() const { return vcpu_; }
   const VcpuMetrics& metrics() const { return metrics_; }
 
  private:
-  VcpuThread(kvm::Vcpu vcpu, unsigned index, VcpuContext context)
-      : vcpu_(std::move(vcpu)), index_(index), context_(std::move(context)) {}
+  struct Entry {
+    kvm_regs regs;
+    kvm_sregs sregs;
+  };
 
-  void main();
+  void main(const SetUp& set_up);
+  Result<void> set_entry();
   // Lets KVM finish an exit that was answered, so that the vCPU's registers are whole. Runs no
   // guest code.
   void finish_exit();
@@ -73,7 +87,8 @@ class VcpuThread {
   std::atomic<bool> stopped_ = false;
   bool has_run_ = false;  // its own thread's
   VcpuMetrics metrics_;
-  std::unique_ptr<Worker> worker_;
+  std::optional<Entry> entry_;  // handed over with the order to run
+  std::thread thread_;
 };
 
 }  // namespace mote::machine

@@ -102,7 +102,7 @@ class RestoreTest : public testing::Test {
 TEST_F(RestoreTest, APausedMachineStandsStillAndGoesOn) NO_THREAD_SAFETY_ANALYSIS {
   auto machine = Machine::boot(*loop_, config(1), options());
   ASSERT_TRUE(machine) << machine.error().text();
-  (*machine)->run();
+  ASSERT_TRUE((*machine)->run());
   type("a");
   read_until("memory=00000001 register=00000001");
   (*machine)->pause();
@@ -110,14 +110,14 @@ TEST_F(RestoreTest, APausedMachineStandsStillAndGoesOn) NO_THREAD_SAFETY_ANALYSI
   ::usleep(20'000);
   EXPECT_EQ((*machine)->vcpu_metrics(0).exit_io_in, exits);
   type("b");
-  (*machine)->run();
+  ASSERT_TRUE((*machine)->run());
   read_until("memory=00000002 register=00000002");
 }
 
 TEST_F(RestoreTest, ARunningMachineIsNotSaved) NO_THREAD_SAFETY_ANALYSIS {
   auto machine = Machine::boot(*loop_, config(1), options());
   ASSERT_TRUE(machine) << machine.error().text();
-  (*machine)->run();
+  ASSERT_TRUE((*machine)->run());
   const auto state = (*machine)->save();
   ASSERT_FALSE(state);
   EXPECT_EQ(state.error().kind(), ErrorKind::kState);
@@ -129,7 +129,7 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     const VmConfig wanted = config(vcpus);
     auto first = Machine::boot(*loop_, wanted, options());
     ASSERT_TRUE(first) << first.error().text();
-    (*first)->run();
+    ASSERT_TRUE((*first)->run());
     type("abc");
     read_until("memory=00000003 register=00000003");
     (*first)->pause();
@@ -155,7 +155,7 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     EXPECT_EQ(*(*second)->memory().read<std::uint64_t>(arch::layout::kVmClock + 104), 1U);
     EXPECT_NE((*(*second)->memory().read<std::array<std::uint8_t, 16>>(arch::layout::kVmGenId)),
               state->board.vmgenid.value);
-    (*second)->run();
+    ASSERT_TRUE((*second)->run());
     type("d");
     // The register shows the vCPU's state, the count in memory the memory's.
     read_until("memory=00000004 register=00000004");
@@ -173,7 +173,7 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
 TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
   auto machine = Machine::boot(*loop_, config(1), options());
   ASSERT_TRUE(machine) << machine.error().text();
-  (*machine)->run();
+  ASSERT_TRUE((*machine)->run());
   (*machine)->pause();
   const auto state = (*machine)->save();
   ASSERT_TRUE(state) << state.error().text();

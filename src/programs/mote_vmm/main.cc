@@ -83,9 +83,6 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
     if (auto open = take_descriptor(flag, fd); !open)
       return refuse(kExitBadArguments, open.error());
   }
-  // An error here is one of making the machine, so that it is told of behind those of the
-  // configuration.
-  auto host = machine::Host::open();
   auto file = api::firecracker::read_config_file(*arguments->config_file);
   if (!file) return refuse(kExitError, file.error());
   MonitorSettings settings;
@@ -103,8 +100,6 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
   settings.end_fd = arguments->end_fd.value_or(-1);
   settings.board.exit_port = arguments->exit_port;
   if (arguments->boot_timer) settings.board.boot_timer = start;
-  if (!host) return refuse(kExitError, host.error());
-  settings.host = std::move(*host);
   const auto end = run_monitor(std::move(settings));
   if (!end) return refuse(kExitError, end.error());
   return exit_status(*end);

@@ -9,7 +9,6 @@
 #include "devices/end.h"
 #include "machine/board.h"
 #include "machine/config.h"
-#include "machine/host.h"
 
 namespace mote::vmm {
 
@@ -23,12 +22,12 @@ inline constexpr int kExitHangUp = 156;
 struct MonitorSettings {
   machine::VmConfig config;
   machine::BoardOptions board;
-  std::unique_ptr<machine::Host> host;  // begun before the configuration was read
-  int terminal = -1;                    // made raw while the VM runs, if it is a terminal
-  int end_fd = -1;                      // gets the end's report; -1: nobody wants it
+  int terminal = -1;  // made raw while the VM runs, if it is a terminal
+  int end_fd = -1;    // gets the end's report; -1: nobody wants it
 };
 
-// Boots the machine, runs it to its end and cleans up; the end. An error: there was no machine.
+// Boots the machine, runs it to its end and cleans up. Ends the process then, or, for its caller to
+// do so, returns the end. An error: there was no machine.
 Result<devices::End> run_monitor(MonitorSettings settings);
 
 // The end as a line of JSON: {"reason":"reset","status":0,"message":"..."}.
