@@ -1,10 +1,14 @@
 # A room of the source tree is one static library, mote_<room>. It may include what it names in DEPS, and nothing
 # else links: a wrong arrow is a link error, and scripts/check-arrows finds one that only includes a header.
 
-# mote_room(NAME SOURCES file... [DEPS room_or_library...])
+# mote_room(NAME [FAST] SOURCES file... [DEPS room_or_library...]). FAST: a release build optimises it for speed, not for
+# size, as a guest's data passes through it.
 function(mote_room name)
-  cmake_parse_arguments(ROOM "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ROOM "FAST" "" "SOURCES;DEPS" ${ARGN})
   add_library(mote_${name} STATIC ${ROOM_SOURCES})
+  if(ROOM_FAST AND CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(mote_${name} PRIVATE -O2)
+  endif()
   target_include_directories(mote_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(mote_${name} PUBLIC ${ROOM_DEPS})
 endfunction()
