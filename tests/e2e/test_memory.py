@@ -1,9 +1,10 @@
-"""Memory that comes and goes: the balloon, memory that is plugged in; and what of it the host feels."""
+"""Memory that comes and goes: the balloon, persistent memory, memory that is plugged in; and what of it the host feels."""
 
+import hashlib
 import re
 import subprocess
 
-from harness import BOOT_SECONDS, Outcome, make_initrd, vm_config
+from harness import BOOT_SECONDS, Outcome, make_initrd, make_tree, run_process, vm_config
 
 MIB = 1 << 20
 
@@ -88,3 +89,54 @@ def test_memory_is_plugged_in_and_what_becomes_free_is_reported(vmm, kernel, tmp
     assert facts["filled"] == str(300 * MIB), outcome
     assert marks["used"]["RssAnon"] > 300 * MIB, (marks, outcome)
     assert marks["used"]["RssAnon"] - marks["freed"]["RssAnon"] > 250 * MIB, (marks, outcome)
+
+
+PMEM = r"""
+cached() { grep ^Cached /proc/meminfo | tr -dc 0-9; }
+echo "root=$(grep ' / ' /proc/mounts | tail -n 1)"
+echo "mark=before"; sleep 1
+before=$(cached)
+echo "sum=$(md5sum < /large)"
+echo "cached=$(($(cached) - before))"
+echo "mark=read"; sleep 1
+touch /file 2>/dev/null || echo "readonly=yes"
+mount -o dax /dev/pmem1 /tmp && echo "data=$(grep ' /tmp ' /proc/mounts)"
+echo "written in the guest" > /tmp/note
+sync
+umount /tmp
+reboot -f
+"""
+
+
+def make_ext4(tree, path, size):
+    # Blocks of a page: what DAX needs.
+    done = run_process(["/sbin/mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", tree, path, size])
+    assert done.status == 0, done
+    return path
+
+
+def test_root_and_data_on_persistent_memory(vmm, kernel, tmp_path):
+    tree = make_tree(tmp_path / "tree", PMEM)
+    large = bytes(range(256)) * (16 * MIB // 256)
+    (tree / "large").write_bytes(large)
+    (tmp_path / "empty").mkdir()
+    root = make_ext4(tree, tmp_path / "root.ext4", "64M")
+    data = make_ext4(tmp_path / "empty", tmp_path / "data.ext4", "16M")
+    config = vm_config(kernel, "rootflags=dax rootfstype=ext4 init=/init", memory=128)
+    config["pmem"] = [{"id": "data", "path_on_host": str(data)},
+                      {"id": "root", "path_on_host": str(root), "root_device": True, "read_only": True}]
+    outcome, marks = run_watched(vmm, config)
+    facts = outcome.facts
+    assert outcome.status == 0 and "sum" in facts, outcome
+    _, _, kind, options = facts["root"].split()[:4]
+    assert kind == "ext4" and "dax" in options and "ro" in options.split(","), outcome
+    assert facts["sum"].split()[0] == hashlib.md5(large).hexdigest(), outcome
+    # The guest has no copy of what it read; the monitor has the pages of the file, which may lie in tmpfs. Linux counts a
+    # process's pages late: each thread keeps the last 64 faults, of 16 pages each, to itself.
+    assert int(facts["cached"]) < 2048, outcome
+    before, read = (mark["RssFile"] + mark["RssShmem"] for mark in (marks["before"], marks["read"]))
+    assert read - before > 11 * MIB, (marks, outcome)
+    assert facts["readonly"] == "yes" and "dax" in facts["data"], outcome
+    note = run_process(["/sbin/debugfs", "-R", "cat /note", data])
+    assert note.stdout == b"written in the guest\n", note
+    assert run_process(["/sbin/e2fsck", "-fn", data]).status == 0
