@@ -120,8 +120,7 @@ def test_disks(vmm, kernel, tmp_path):
 
 
 @pytest.mark.parametrize("section, value", [
-    ("network-interfaces", [{"iface_id": "eth0", "host_dev_name": "tap0"}]), ("mmds-config", {"network_interfaces": []}),
-    ("cpu-config", "template.json"), ("no-such-section", {}),
+    ("mmds-config", {"network_interfaces": []}), ("cpu-config", "template.json"), ("no-such-section", {}),
 ])
 def test_sections_that_are_not_there(vmm, kernel, section, value):
     check_refused(vmm.run({**vm_config(kernel), section: value}), section)
