@@ -1,11 +1,6 @@
-// Worker is a thread that does one task after another as it is told. Making a thread is among the
-// dearest things that a launch does, so one that is needed later begins with what can be done
-// meanwhile.
+// Worker is a thread that does one task after another as it is told.
 #pragma once
 
-#include <pthread.h>
-
-#include <condition_variable>
 #include <functional>
 #include <memory>
 #include <thread>
@@ -31,14 +26,12 @@ class Worker {
   // Gives it its next task, once the one before is done.
   void run(Task next) EXCLUDES(mutex_);
 
-  pthread_t handle() { return thread_.native_handle(); }
-
  private:
   explicit Worker(Task first) : task_(std::move(first)) {}
   void main() EXCLUDES(mutex_);
 
   Mutex mutex_;
-  std::condition_variable_any changed_;
+  Condition changed_;
   Task task_ GUARDED_BY(mutex_);  // empty: idle
   bool busy_ GUARDED_BY(mutex_) = false;
   bool ending_ GUARDED_BY(mutex_) = false;
