@@ -47,7 +47,7 @@ ENDS = {
 @pytest.mark.parametrize("how", ENDS)
 def test_mote_vmm_ends_with_the_guest(vmm, kernel, tmp_path, how):
     script, status = ENDS[how]
-    initrd = make_initrd(tmp_path / "initrd", f"echo alive=yes; {script}; sleep 60")
+    initrd = make_initrd(tmp_path / "initrd", f"echo alive=yes; sleep 1; {script}; sleep 60")
     outcome = vmm.run(vm_config(kernel, initrd=initrd, vcpus=2))
     # The kernel's last words may come in front of the line's end.
     assert "alive=yes" in outcome.text, outcome
