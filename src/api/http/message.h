@@ -1,0 +1,26 @@
+// What the HTTP server hands to an API and gets back: a request and an answer without their wire
+// form.
+#pragma once
+
+#include <functional>
+#include <string>
+
+namespace mote::api::http {
+
+// A request that was whole and sound as HTTP. Everything in it is the client's word.
+struct Request {
+  std::string method;  // as sent: GET, PUT, PATCH, ...
+  std::string target;  // the request line's: a path, perhaps with a query; never empty
+  std::string body;    // decoded (chunks put together), at most the server's limit; empty if none
+};
+
+struct Response {
+  int status = 204;
+  std::string body = {};    // JSON; empty: an answer without a body
+  bool deprecated = false;  // the request used something deprecated: `Deprecation: true`
+};
+
+// Answers one request. Called on the server's thread, one request at a time.
+using Handler = std::move_only_function<Response(Request&&)>;
+
+}  // namespace mote::api::http
