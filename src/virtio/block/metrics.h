@@ -1,25 +1,12 @@
 // What a block device counts. Names that Firecracker has mean what they mean there.
 #pragma once
 
-#include <algorithm>
 #include <boost/describe/class.hpp>
 #include <cstdint>
 
+#include "base/counters.h"
+
 namespace mote::virtio {
-
-// Microseconds that requests took, from their kick to their answer.
-struct LatencyAggregate {
-  std::uint64_t min_us = 0;
-  std::uint64_t max_us = 0;
-  std::uint64_t sum_us = 0;
-
-  void add(std::uint64_t us) {
-    min_us = sum_us == 0 && max_us == 0 ? us : std::min(min_us, us);
-    max_us = std::max(max_us, us);
-    sum_us += us;
-  }
-};
-BOOST_DESCRIBE_STRUCT(LatencyAggregate, (), (min_us, max_us, sum_us))
 
 struct BlockMetrics {
   std::uint64_t queue_event_count = 0;   // kicks
@@ -35,7 +22,7 @@ struct BlockMetrics {
   std::uint64_t no_avail_buffer = 0;  // kicks for nothing
   std::uint64_t update_count = 0;     // times that the disk was replaced or looked at anew
   std::uint64_t update_fails = 0;
-  LatencyAggregate read_agg;
+  LatencyAggregate read_agg;  // from the kick to the answer
   LatencyAggregate write_agg;
   std::uint64_t rate_limiter_throttled_events = 0;  // requests that had to wait
   std::uint64_t rate_limiter_event_count = 0;       // times that waiting had an end

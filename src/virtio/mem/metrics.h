@@ -1,42 +1,29 @@
 // What a memory device counts. Names that Firecracker has mean what they mean there.
 #pragma once
 
-#include <algorithm>
 #include <boost/describe/class.hpp>
 #include <cstdint>
 
+#include "base/counters.h"
+
 namespace mote::virtio {
-
-// How long something took, in microseconds.
-struct LatencyMetrics {
-  std::uint64_t min_us = 0;
-  std::uint64_t max_us = 0;
-  std::uint64_t sum_us = 0;
-
-  void add(std::uint64_t microseconds) {
-    min_us = sum_us == 0 && max_us == 0 ? microseconds : std::min(min_us, microseconds);
-    max_us = std::max(max_us, microseconds);
-    sum_us += microseconds;
-  }
-};
-BOOST_DESCRIBE_STRUCT(LatencyMetrics, (), (min_us, max_us, sum_us))
 
 struct MemMetrics {
   std::uint64_t queue_event_fails = 0;  // requests that break the protocol
   std::uint64_t queue_event_count = 0;  // kicks
-  LatencyMetrics plug_agg;
+  LatencyAggregate plug_agg;
   std::uint64_t plug_count = 0;
   std::uint64_t plug_bytes = 0;
   std::uint64_t plug_fails = 0;
-  LatencyMetrics unplug_agg;
+  LatencyAggregate unplug_agg;
   std::uint64_t unplug_count = 0;
   std::uint64_t unplug_bytes = 0;
   std::uint64_t unplug_fails = 0;
   std::uint64_t unplug_discard_fails = 0;  // the host would not take it back
-  LatencyMetrics unplug_all_agg;
+  LatencyAggregate unplug_all_agg;
   std::uint64_t unplug_all_count = 0;
   std::uint64_t unplug_all_fails = 0;
-  LatencyMetrics state_agg;
+  LatencyAggregate state_agg;
   std::uint64_t state_count = 0;
   std::uint64_t state_fails = 0;
 };
