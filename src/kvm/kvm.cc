@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "kvm/counted_array.h"
 #include "kvm/ioctl.h"
@@ -25,6 +26,14 @@ constexpr std::array kNeeded{
 
 // KVM's own limit of CPUID entries.
 constexpr std::size_t kMaxCpuidEntries = 256;
+
+const CapabilityChange* last_change(std::span<const CapabilityChange> changes,
+                                    std::uint32_t number) {
+  const auto last =
+      std::find_if(changes.rbegin(), changes.rend(),
+                   [number](const CapabilityChange& change) { return change.number == number; });
+  return last == changes.rend() ? nullptr : &*last;
+}
 
 }  // namespace
 
@@ -63,11 +72,24 @@ int Kvm::check(int capability) const {
   return result < 0 ? 0 : result;
 }
 
-Result<void> Kvm::require_capabilities() const {
+Result<void> Kvm::require_capabilities(std::span<const CapabilityChange> changes) const {
   for (const Capability& needed : kNeeded) {
+    const CapabilityChange* change =
+        last_change(changes, static_cast<std::uint32_t>(needed.number));
+    if (change != nullptr && !change->needed) continue;
     if (check(needed.number) == 0) {
       return fail(ErrorKind::kUnsupported,
                   "this host's KVM lacks KVM_CAP_{}, which every microVM needs", needed.name);
+    }
+  }
+  for (const CapabilityChange& change : changes) {
+    if (!last_change(changes, change.number)->needed) continue;
+    // A number that is no int is none of KVM's.
+    const bool known = change.number <= std::numeric_limits<int>::max();
+    if (!known || check(static_cast<int>(change.number)) == 0) {
+      return fail(ErrorKind::kUnsupported,
+                  "this host's KVM lacks capability {}, which the CPU configuration asks for",
+                  change.number);
     }
   }
   return {};

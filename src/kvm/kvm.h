@@ -29,6 +29,14 @@ struct Capability {
 // Those without which no machine is made.
 std::span<const Capability> needed_capabilities();
 
+// A capability, by its number, that a machine needs besides those; or one of those that it does
+// not need.
+struct CapabilityChange {
+  std::uint32_t number = 0;
+  bool needed = true;
+  bool operator==(const CapabilityChange&) const = default;
+};
+
 class Kvm {
  public:
   // Opens `path`. Errors say whether it is missing, forbidden, or not a KVM of API version 12.
@@ -36,8 +44,9 @@ class Kvm {
 
   // KVM_CHECK_EXTENSION: 0 when KVM lacks it.
   int check(int capability) const;
-  // An error that names what KVM lacks of needed_capabilities().
-  Result<void> require_capabilities() const;
+  // An error that names what KVM lacks of needed_capabilities(), as `changes` alter them; the last
+  // change of a number counts.
+  Result<void> require_capabilities(std::span<const CapabilityChange> changes = {}) const;
   // KVM_GET_SUPPORTED_CPUID.
   Result<std::vector<kvm_cpuid_entry2>> supported_cpuid() const;
   // KVM_GET_MSR_INDEX_LIST.

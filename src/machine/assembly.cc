@@ -168,6 +168,10 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bo
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
   const std::vector<ListedDevice> devices = list_devices(config);
+  if (config.cpu_config ||
+      config.machine.cpu_template.value_or(CpuTemplate::None) != CpuTemplate::None) {
+    return fail(ErrorKind::kUnsupported, "CPU templates are not built yet");
+  }
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
   MOTE_CHECK(kvm.require_capabilities());
   // Here, while nothing waits. On a host that is a guest itself each leaf is an exit, and a second

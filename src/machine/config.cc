@@ -33,9 +33,10 @@ Result<void> check_processors(const MachineConfig& config) {
                 "vcpu_count is {}; with smt, where two vCPUs share a core, it must be 1 or even",
                 config.vcpu_count);
   }
-  if (config.cpu_template && *config.cpu_template != CpuTemplate::None) {
-    return fail(ErrorKind::kUnsupported,
-                "cpu_template is not built yet; leave it out or give \"None\"");
+  if (config.cpu_template == CpuTemplate::V1N1) {
+    return fail(ErrorKind::kInvalid,
+                "cpu_template is V1N1, which is for Arm processors; on x86-64 it must be None, C3, "
+                "T2, T2S, T2CL or T2A");
   }
   return {};
 }
@@ -95,6 +96,7 @@ bool needs_shared_memory(const VmConfig& config) {
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
+  if (config.cpu_config) MOTE_CHECK_WITHIN(check(*config.cpu_config), "cpu-config");
   if (config.balloon) MOTE_CHECK(check_balloon(*config.balloon, config.machine.mem_size_mib));
   if (needs_shared_memory(config) && config.machine.huge_pages == HugePages::TwoMib) {
     return fail(

@@ -11,6 +11,7 @@
 
 #include "base/json_rules.h"
 #include "base/result.h"
+#include "machine/cpu_config.h"
 #include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
 #include "virtio/console/config.h"
@@ -52,7 +53,7 @@ enum class HugePages { None, TwoMib, Transparent };
 BOOST_DESCRIBE_ENUM(HugePages, None, TwoMib, Transparent)
 constexpr auto json_names(HugePages) { return std::array{json::name(HugePages::TwoMib, "2M")}; }
 
-// Masks of what a guest sees of the processor. Only None is built.
+// Masks of what a guest sees of the processor. V1N1 is for an Arm processor.
 enum class CpuTemplate { None, C3, T2, T2S, T2CL, T2A, V1N1 };
 BOOST_DESCRIBE_ENUM(CpuTemplate, None, C3, T2, T2S, T2CL, T2A, V1N1)
 
@@ -85,6 +86,9 @@ struct VmConfig {
   std::optional<virtio::ConsoleConfig> console = {};
   std::vector<virtio::PmemConfig> pmem = {};
   std::optional<virtio::MemConfig> memory_hotplug = {};
+  // Counts in place of machine.cpu_template. No member of the description: a file may say it by the
+  // path of another one, and Firecracker's answers never show it.
+  std::optional<CpuConfig> cpu_config = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
                       (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon,

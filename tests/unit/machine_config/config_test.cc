@@ -36,7 +36,7 @@ TEST(MachineConfig, AllowsOneTo32Vcpus) {
 }
 
 TEST(MachineConfig, ADriveHasNoMoreQueuesThanThereAreVcpus) {
-  VmConfig config{.boot_source = {.kernel_image_path = "/kernel"}};
+  VmConfig config{.boot_source = {.kernel_image_path = "/kernel"}, .drives = {}, .machine = {}};
   config.machine.vcpu_count = 2;
   config.drives = {drive("a"), drive("b")};
   config.drives[1].num_queues = 2;
@@ -79,11 +79,22 @@ TEST(MachineConfig, WantsWholeHugePages) {
               HasSubstr("huge_pages 2M"));
 }
 
-TEST(MachineConfig, RefusesTemplatesAsNotBuilt) {
-  EXPECT_EQ(error_of(MachineConfig{.cpu_template = CpuTemplate::None}), "no error");
-  const Result<void> result = check(MachineConfig{.cpu_template = CpuTemplate::T2});
-  EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported);
-  EXPECT_THAT(result.error().text(), StartsWith("cpu_template is not built yet"));
+TEST(MachineConfig, RefusesTheTemplateOfAnotherArchitecture) {
+  for (const CpuTemplate known : {CpuTemplate::None, CpuTemplate::C3, CpuTemplate::T2,
+                                  CpuTemplate::T2S, CpuTemplate::T2CL, CpuTemplate::T2A}) {
+    EXPECT_EQ(error_of(MachineConfig{.cpu_template = known}), "no error");
+  }
+  const Result<void> result = check(MachineConfig{.cpu_template = CpuTemplate::V1N1});
+  EXPECT_EQ(result.error().kind(), ErrorKind::kInvalid);
+  EXPECT_THAT(result.error().text(), StartsWith("cpu_template is V1N1, which is for Arm"));
+}
+
+TEST(MachineConfig, AWrongCpuConfigIsNamed) {
+  VmConfig config{.boot_source = {.kernel_image_path = "/kernel"}, .drives = {}, .machine = {}};
+  config.cpu_config = CpuConfig{.kvm_capabilities = {"56"}};
+  EXPECT_EQ(error_of(config), "no error");
+  config.cpu_config->kvm_capabilities = {"fast"};
+  EXPECT_THAT(error_of(config), StartsWith("cpu-config: kvm_capabilities[0] is \"fast\""));
 }
 
 TEST(BootSource, RefusesPathsThatNameNothing) {
