@@ -39,6 +39,9 @@ struct Member {
 struct Limits {
   std::size_t bytes = std::size_t{1} << 20;
   std::size_t depth = 32;  // of arrays and objects in each other
+  // A name twice in one object is no error, and the last of them counts. All objects' members are
+  // sorted by name then.
+  bool last_of_a_name_counts = false;
 };
 
 // A place in a document, for messages. Refers to its parent and to `name`, which outlive it.
@@ -60,7 +63,8 @@ class Path {
 };
 
 // Parses one JSON text (RFC 8259, UTF-8). Refuses, with a sentence that says where: what is no
-// JSON or UTF-8, a name twice in one object, anything after the value, and what passes a limit.
+// JSON or UTF-8, a name twice in one object (but see Limits), anything after the value, and what
+// passes a limit.
 Result<Value> parse(std::string_view text, const Path& document = Path(),
                     const Limits& limits = {});
 

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <exception>
+#include <numeric>
 #include <optional>
 
 #include "base/json.h"
@@ -26,6 +27,8 @@ class Builder {
   static constexpr std::size_t max_array_size = -1;
   static constexpr std::size_t max_key_size = -1;
   static constexpr std::size_t max_string_size = -1;
+
+  explicit Builder(const Limits& limits) : last_counts_(limits.last_of_a_name_counts) {}
 
   bool on_document_begin(ErrorCode&) { return true; }
   bool on_document_end(ErrorCode&) { return true; }
@@ -71,6 +74,7 @@ class Builder {
   std::vector<Value> open_;  // arrays and objects that have begun, outermost first
   std::string text_;         // of the key or string that has begun
   std::optional<std::string> duplicate_;
+  bool last_counts_;
 };
 
 bool Builder::add(Value value) {
@@ -116,9 +120,29 @@ bool Builder::on_double(double number, Text text, ErrorCode& error) {
   return false;
 }
 
+// Sorts members by name; of those with one name only the last stays.
+void keep_last(Value::Object& members) {
+  std::vector<std::size_t> order(members.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, {}, [&members](std::size_t i) {
+    return std::pair(std::string_view(members[i].name), i);
+  });
+  Value::Object kept;
+  kept.reserve(members.size());
+  for (const std::size_t i : order) {
+    if (!kept.empty() && kept.back().name == members[i].name) kept.pop_back();
+    kept.push_back(std::move(members[i]));
+  }
+  members = std::move(kept);
+}
+
 // Names are compared at an object's end, sorted: a hostile object of many names costs no square.
 bool Builder::on_object_end(std::size_t, ErrorCode& error) {
-  const auto& members = std::get<Value::Object>(open_.back().data);
+  auto& members = std::get<Value::Object>(open_.back().data);
+  if (last_counts_) {
+    keep_last(members);
+    return end();
+  }
   std::vector<std::string_view> names;
   names.reserve(members.size());
   for (const Member& member : members) names.push_back(member.name);
@@ -201,7 +225,7 @@ Result<Value> parse(std::string_view text, const Path& document, const Limits& l
   try {
     boost::json::parse_options options;
     options.max_depth = limits.depth;
-    boost::json::basic_parser<Builder> parser(options);
+    boost::json::basic_parser<Builder> parser(options, limits);
     ErrorCode error;
     const std::size_t used = parser.write_some(false, text.data(), text.size(), error);
     if (const auto twice = parser.handler().twice(document)) {

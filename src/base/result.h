@@ -20,6 +20,7 @@ enum class ErrorKind {
   kPermission,   // the host refuses access
   kUnsupported,  // mote, this host or this kernel cannot do it
   kState,        // right request, wrong moment
+  kTooLarge,     // sound, and more than a limit that somebody set
   kResource,     // the host ran out of something
   kIo,           // the host failed an operation
   kGuest,        // the guest broke a protocol

@@ -97,6 +97,15 @@ TEST(JsonParse, RefusesANameGivenTwiceAndSaysWhich) {
   EXPECT_EQ(again(R"({"a":{"a":{"a":1}},"b":{"a":1}})"), R"({"a":{"a":{"a":1}},"b":{"a":1}})");
 }
 
+TEST(JsonParse, TakesTheLastOfANameWhereThatIsWanted) {
+  const auto value = parse(R"({"b":1,"a":[{"y":1,"x":2,"y":3}],"b":{"c":4},"":5})", Path(),
+                           {.last_of_a_name_counts = true});
+  ASSERT_TRUE(value) << value.error().text();
+  Writer writer;
+  writer.value(*value);
+  EXPECT_EQ(std::move(writer).take(), R"({"":5,"a":[{"x":2,"y":3}],"b":{"c":4}})");
+}
+
 TEST(JsonParse, FindsADuplicateAmongManyNamesQuickly) {
   std::string text = "{";
   for (int i = 0; i < 60000; ++i) text += fmt::format("\"key{}\":0,", i);
