@@ -172,6 +172,9 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
       config.machine.cpu_template.value_or(CpuTemplate::None) != CpuTemplate::None) {
     return fail(ErrorKind::kUnsupported, "CPU templates are not built yet");
   }
+  if (config.mmds_config) {
+    return fail(ErrorKind::kUnsupported, "mmds-config is not built yet; leave the section out");
+  }
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
   MOTE_CHECK(kvm.require_capabilities());
   // Here, while nothing waits. On a host that is a guest itself each leaf is an exit, and a second

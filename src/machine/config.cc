@@ -63,6 +63,15 @@ Result<void> check_balloon(const virtio::BalloonConfig& config, std::uint64_t me
               config.amount_mib, mem_size_mib);
 }
 
+Result<void> check_metadata(const metadata::MmdsConfig& config,
+                            const std::vector<virtio::NetConfig>& interfaces) {
+  std::vector<std::string_view> ids;
+  for (const virtio::NetConfig& interface : interfaces) ids.push_back(interface.iface_id);
+  MOTE_CHECK_WITHIN(check(config), "mmds-config");
+  MOTE_CHECK_WITHIN(check_interfaces(config, ids), "mmds-config");
+  return {};
+}
+
 // A queue without a processor of its own is of no use to a guest.
 Result<void> check_queues(const VmConfig& config) {
   for (const virtio::BlockConfig& drive : config.drives) {
@@ -110,6 +119,9 @@ Result<void> check(const VmConfig& config) {
                 "has the memory of the start alone");
   }
   MOTE_CHECK(check_devices(config));
+  if (config.mmds_config) {
+    MOTE_CHECK(check_metadata(*config.mmds_config, config.network_interfaces));
+  }
   return check_queues(config);
 }
 

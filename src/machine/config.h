@@ -12,6 +12,7 @@
 #include "base/json_rules.h"
 #include "base/result.h"
 #include "machine/cpu_config.h"
+#include "metadata/config.h"
 #include "virtio/balloon/config.h"
 #include "virtio/block/config.h"
 #include "virtio/console/config.h"
@@ -86,18 +87,21 @@ struct VmConfig {
   std::optional<virtio::ConsoleConfig> console = {};
   std::vector<virtio::PmemConfig> pmem = {};
   std::optional<virtio::MemConfig> memory_hotplug = {};
+  std::optional<metadata::MmdsConfig> mmds_config = {};
   // Counts in place of machine.cpu_template. No member of the description: a file may say it by the
   // path of another one, and Firecracker's answers never show it.
   std::optional<CpuConfig> cpu_config = {};
 };
 BOOST_DESCRIBE_STRUCT(VmConfig, (),
                       (boot_source, drives, machine, network_interfaces, vsock, entropy, balloon,
-                       console, pmem, memory_hotplug))
+                       console, pmem, memory_hotplug, mmds_config))
 constexpr auto json_rules(const VmConfig*) {
   return std::array{json::named("boot_source", "boot-source"),
                     json::nullable("network_interfaces", "network-interfaces"),
-                    json::nullable("machine", "machine-config"), json::nullable("pmem"),
-                    json::named("memory_hotplug", "memory-hotplug")};
+                    json::nullable("machine", "machine-config"),
+                    json::nullable("pmem"),
+                    json::named("memory_hotplug", "memory-hotplug"),
+                    json::named("mmds_config", "mmds-config")};
 }
 
 // Whether another process is to have guest memory: a vhost-user backend.

@@ -120,13 +120,16 @@ def test_disks(vmm, kernel, tmp_path):
 
 
 @pytest.mark.parametrize("section, value", [
-    ("mmds-config", {"network_interfaces": []}), ("cpu-config", "template.json"), ("no-such-section", {}),
+    ("cpu-config", "template.json"), ("no-such-section", {}),
 ])
 def test_sections_that_are_not_there(vmm, kernel, section, value):
     check_refused(vmm.run({**vm_config(kernel), section: value}), section)
 
 
 @pytest.mark.parametrize("section, value, words", [
+    ("mmds-config", {"network_interfaces": []}, ["network_interfaces"]),
+    ("mmds-config", {"network_interfaces": ["eth0"]}, ['"eth0"']),
+    ("mmds-config", {"network_interfaces": ["eth0"], "ipv4_address": "10.0.0.1"}, ["ipv4_address"]),
     ("entropy", {"z": 1}, ["entropy.z"]), ("entropy", [], ["entropy"]),
     ("entropy", {"rate_limiter": {"ops": {"size": -1, "refill_time": 1}}}, ["ops.size"]),
     ("network-interfaces", [{"iface_id": "a"}], ['"a"', "host_dev_name"]),

@@ -15,15 +15,13 @@ namespace mote::api::firecracker {
 // built.
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
-  std::optional<json::Value> mmds_config;
   std::optional<json::Value> metrics;
   std::optional<json::Value> cpu_config;
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, mmds_config, metrics, cpu_config))
+                      (logger, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
-      json::named("mmds_config", "mmds-config"),
       json::named("cpu_config", "cpu-config"),
   };
 }
@@ -41,7 +39,6 @@ struct UnbuiltSection {
 };
 
 constexpr std::array kUnbuilt{
-    UnbuiltSection{"mmds-config", &ConfigSections::mmds_config},
     UnbuiltSection{"metrics", &ConfigSections::metrics},
     UnbuiltSection{"cpu-config", &ConfigSections::cpu_config, Harmless::kEmptyObject},
 };

@@ -180,7 +180,6 @@ TEST(ConfigFile, RefusesWrongDrives) {
 
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"mmds-config", R"({"network_interfaces":[]})"},
            {"metrics", R"({"metrics_path":"/m"})"},
            {"cpu-config", R"("/cpu.json")"},
            {"cpu-config", R"({"cpuid_modifiers":[]})"}}) {
@@ -189,6 +188,22 @@ TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
     EXPECT_EQ(file.error().kind(), ErrorKind::kUnsupported) << name;
     EXPECT_EQ(file.error().text(), fmt::format("{} is not built yet; leave the section out", name));
   }
+}
+
+TEST(ConfigFile, ReadsWhoReachesTheMetadata) {
+  const std::string interface =
+      R"("network-interfaces":[{"iface_id":"a","host_dev_name":"t"}],"mmds-config":)";
+  const auto file =
+      parse_config(file_with(interface + R"({"version":"V2","network_interfaces":["a"]})"));
+  ASSERT_TRUE(file) << file.error().text();
+  EXPECT_EQ(file->vm.mmds_config,
+            (metadata::MmdsConfig{.version = metadata::Version::V2, .network_interfaces = {"a"}}));
+  EXPECT_THAT(error_of(file_with(interface + R"({"network_interfaces":["b"]})")),
+              HasSubstr("mmds-config: network_interfaces[0] is \"b\""));
+  EXPECT_THAT(error_of(file_with(interface + R"({"network_interfaces":[]})")),
+              HasSubstr("mmds-config: network_interfaces is empty"));
+  EXPECT_THAT(error_of(file_with(interface + R"({"network_interfaces":["a"],"z":1})")),
+              HasSubstr("mmds-config.z is not a known field"));
 }
 
 TEST(ConfigFile, ReadsTheEntropyDevice) {

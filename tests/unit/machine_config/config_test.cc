@@ -216,7 +216,7 @@ TEST(VmConfig, WritesWhatFirecrackerWouldUnlessAskedForMore) {
         R"("machine-config":{"vcpu_count":1,"mem_size_mib":128,"smt":false,)"
         R"("track_dirty_pages":false,"huge_pages":"None"})",
         R"("network-interfaces":[])", R"("vsock":null)", R"("entropy":null)", R"("balloon":null)",
-        R"("pmem":[])", R"("memory-hotplug":null)"}) {
+        R"("pmem":[])", R"("memory-hotplug":null)", R"("mmds-config":null)"}) {
     EXPECT_THAT(json::write(config), HasSubstr(section));
   }
   config.boot_source.boot_protocol = BootProtocol::Linux64;
