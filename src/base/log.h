@@ -1,14 +1,18 @@
-// The log: lines in the shape "TIME [ID:THREAD:LEVEL:FILE:LINE] text" to one sink, from any thread.
+// The log: lines in the shape "TIME [ID:THREAD:LEVEL:FILE:LINE] text" to one sink. Everything here
+// may be called from any thread at any time. Nobody waits for whoever reads the log: a line that
+// the sink does not take at once is lost, and counted.
 #pragma once
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <source_location>
 #include <string>
 #include <string_view>
 
+#include "base/counters.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 
@@ -24,17 +28,33 @@ struct Settings {
   bool show_level = false;   // ":LEVEL" in the brackets
   bool show_origin = false;  // ":FILE:LINE" in the brackets
   std::string id = "anonymous-instance";
+  // Only lines of modules whose names begin so (base/log_module.h); empty: all.
+  std::string module = {};
 };
 
-// Replaces the settings. Call before other threads start.
+Settings settings();
+// Replaces the settings.
 void configure(Settings settings);
-// Sends lines to `fd` from now on; the default is standard output. Call before other threads start.
+// Sends lines to `fd` from now on; without one, to standard output, as in the beginning.
 void set_sink(UniqueFd fd);
 // The name of the calling thread in its lines and in /proc (at most 15 bytes).
 void name_thread(const char* name);
 
+struct Metrics {
+  Counter missed_log_count;        // lines that the sink did not take
+  Counter rate_limited_log_count;  // lines left out, as their place in the program says too many
+};
+const Metrics& metrics();
+
 bool enabled(Level level);
+// Writes one line, at most kMaxLine bytes of it and control characters as \xNN, unless it is left
+// out: by the settings, or as one of too many from `where` (base/log_limit.h).
 void write(Level level, std::string_view text, std::source_location where);
+// A pipe takes or refuses that much at once.
+inline constexpr std::size_t kMaxLine = 4096;
+
+// For tests: what tells the time since some moment, from now on; null: the clock.
+void use_clock(std::chrono::nanoseconds (*now)());
 
 // A format string that remembers where it was written.
 struct Format {

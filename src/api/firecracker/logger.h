@@ -5,7 +5,6 @@
 #include <optional>
 #include <string>
 
-#include "base/log.h"
 #include "base/result.h"
 
 namespace mote::api::firecracker {
@@ -16,15 +15,16 @@ struct LoggerConfig {
   std::optional<std::string> level = {};     // Off, Error, Warning, Info, Debug, Trace; in any case
   std::optional<bool> show_level = {};
   std::optional<bool> show_log_origin = {};
-  std::optional<std::string> module = {};  // not built
+  // Only lines of modules whose names begin so (base/log_module.h); empty: all.
+  std::optional<std::string> module = {};
 };
 BOOST_DESCRIBE_STRUCT(LoggerConfig, (), (log_path, level, show_level, show_log_origin, module))
 
-// Whether the values make sense and are built, without opening anything.
+// Whether the values make sense, without opening anything.
 Result<void> check(const LoggerConfig& config);
 
-// Changes `settings` as the config says, opens its file, and makes both the log's. Nothing has
-// changed after an error. To be called before other threads start.
-Result<void> apply(const LoggerConfig& config, log::Settings& settings);
+// Changes the log as `config` says, and opens its file, anew where it is the same one. Nothing has
+// changed after an error. From any thread, while others log.
+Result<void> apply(const LoggerConfig& config);
 
 }  // namespace mote::api::firecracker

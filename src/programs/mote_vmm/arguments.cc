@@ -41,6 +41,8 @@ constexpr std::array kFlags{
          &Arguments::level},
     Flag{"--log-path", "FILE", "Append the log to a file or FIFO instead of standard output.",
          &Arguments::log_path},
+    Flag{"--module", "PREFIX", "Log only what comes from modules whose names begin so.",
+         &Arguments::module},
     Flag{"--show-level", "", "Put the level into each line of the log.", &Arguments::show_level},
     Flag{"--show-log-origin", "", "Put the source file and line into each line of the log.",
          &Arguments::show_log_origin},
@@ -62,7 +64,6 @@ constexpr std::array kFlags{
     Flag{"--metadata", "", "", Unbuilt{}},
     Flag{"--metrics-path", "", "", Unbuilt{}},
     Flag{"--mmds-size-limit", "", "", Unbuilt{}},
-    Flag{"--module", "", "", Unbuilt{}},
     Flag{"--parent-cpu-time-us", "", "", Unbuilt{}},
     Flag{"--seccomp-filter", "", "", Unbuilt{}},
     Flag{"--snapshot-version", "", "", Unbuilt{}},
@@ -192,6 +193,7 @@ Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments)
   api::firecracker::LoggerConfig config;
   config.log_path = arguments.log_path;
   config.level = arguments.level;
+  config.module = arguments.module;
   if (arguments.show_level) config.show_level = true;
   if (arguments.show_log_origin) config.show_log_origin = true;
   MOTE_CHECK_WITHIN(check(config), "the flags of the log");

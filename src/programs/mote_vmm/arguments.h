@@ -23,6 +23,7 @@ struct Arguments {
   // The log.
   std::optional<std::string> level = {};
   std::optional<std::string> log_path = {};
+  std::optional<std::string> module = {};
   bool show_level = false;
   bool show_log_origin = false;
   // Our own.

@@ -60,12 +60,12 @@ void log_to_standard_error() {
 
 // The log goes to standard output as Firecracker's does, unless that is the guest's command's. 0,
 // or what to exit with.
-int set_up_log(const Arguments& arguments, log::Settings& settings) {
-  settings.id = arguments.id;
+int set_up_log(const Arguments& arguments) {
+  log::configure({.id = arguments.id});
   if (arguments.stdio_uart) log_to_standard_error();
   const auto config = logger_config(arguments);
   if (!config) return refuse(kExitBadConfiguration, config.error());
-  const auto done = api::firecracker::apply(*config, settings);
+  const auto done = api::firecracker::apply(*config);
   return done ? kExitOk : refuse(kExitError, done.error());
 }
 
@@ -76,8 +76,7 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
     fmt::print("{}", arguments->help ? help() : version());
     return kExitOk;
   }
-  log::Settings log_settings;
-  if (const int status = set_up_log(*arguments, log_settings); status != kExitOk) return status;
+  if (const int status = set_up_log(*arguments); status != kExitOk) return status;
   for (const auto& [flag, fd] : {std::pair{"--console-fd", arguments->console_fd},
                                  std::pair{"--end-fd", arguments->end_fd}}) {
     if (auto open = take_descriptor(flag, fd); !open)
@@ -94,7 +93,7 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
   const auto& console = settings.config.console;
   if (console && virtio::uses_stdio(*console) && !arguments->log_path) log_to_standard_error();
   if (file->logger) {
-    if (auto done = api::firecracker::apply(*file->logger, log_settings); !done)
+    if (auto done = api::firecracker::apply(*file->logger); !done)
       return refuse(kExitError, done.error());
   }
   settings.end_fd = arguments->end_fd.value_or(-1);

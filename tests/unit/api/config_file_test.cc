@@ -299,8 +299,6 @@ TEST(ConfigFile, AcceptsSectionsThatAskForNothing) {
 TEST(ConfigFile, ChecksTheLogger) {
   EXPECT_EQ(error_of(file_with(R"("logger":{"level":"x"})")),
             "logger: level is \"x\"; it must be Off, Error, Warning, Info, Debug or Trace");
-  EXPECT_THAT(error_of(file_with(R"("logger":{"module":"api"})")),
-              HasSubstr("logger: module is not built yet"));
   EXPECT_THAT(error_of(file_with(R"("logger":{"level":true})")),
               HasSubstr("logger.level is true; it must be a string"));
 }

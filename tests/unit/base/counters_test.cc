@@ -53,7 +53,6 @@ TEST(LatencyScope, MeasuresToItsEnd) {
   EXPECT_GE(last, 2000U);
   EXPECT_GE(all.min_us, 2000U);
   EXPECT_GE(all.sum_us, 4000U);
-  EXPECT_LE(last, all.max_us);
 }
 
 }  // namespace

@@ -26,7 +26,15 @@ class LogTest : public testing::Test {
   ~LogTest() override {
     set_sink(UniqueFd());
     configure({});
+    use_clock(nullptr);
   }
+  // Each moment in which a line is written is far from the one before.
+  static std::chrono::nanoseconds leap() {
+    static std::chrono::nanoseconds now{};
+    return now += std::chrono::hours(1);
+  }
+  static std::chrono::nanoseconds stopped() { return stopped_; }
+  static inline std::chrono::nanoseconds stopped_{};
   std::string lines() {
     std::array<std::byte, 65536> buffer{};
     const auto count = *read_some(out_.get(), buffer);
@@ -79,6 +87,7 @@ TEST_F(LogTest, NamesTheThread) {
 
 TEST_F(LogTest, KeepsLinesOfThreadsApart) {
   configure({});
+  use_clock(leap);
   std::vector<std::thread> threads;
   threads.reserve(4);
   for (int i = 0; i < 4; ++i) {
@@ -94,11 +103,81 @@ TEST_F(LogTest, KeepsLinesOfThreadsApart) {
   EXPECT_EQ(found, 200U);
 }
 
-TEST_F(LogTest, LosesLinesRatherThanWait) {
+TEST_F(LogTest, LosesLinesRatherThanWaitAndCountsThem) {
   configure({});
+  use_clock(leap);
+  const std::uint64_t before = metrics().missed_log_count;
   const std::string text(4000, 'x');
   for (int i = 0; i < 100; ++i) info("{}", text);
-  EXPECT_FALSE(lines().empty());
+  const std::string first = lines();
+  // What was taken was taken whole.
+  EXPECT_EQ(first.size() % (first.find('\n') + 1), 0U);
+  const auto taken = static_cast<std::uint64_t>(std::ranges::count(first, '\n'));
+  EXPECT_GT(taken, 0U);
+  EXPECT_EQ(metrics().missed_log_count - before, 100 - taken);
+  // The reader is back.
+  info("after");
+  EXPECT_THAT(lines(), testing::EndsWith("] after\n"));
+}
+
+TEST_F(LogTest, DoesNotWaitForAPipeThatOthersGaveIt) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);  // writes to it wait
+  const UniqueFd out(ends[0]);
+  set_sink(UniqueFd(ends[1]));
+  use_clock(leap);
+  const std::uint64_t before = metrics().missed_log_count;
+  for (int i = 0; i < 2000; ++i) info("a line of some length that fills what a pipe can hold");
+  EXPECT_GT(metrics().missed_log_count, before);
+}
+
+TEST_F(LogTest, CountsEachLineOfAFileThatTakesNoMore) {
+  set_sink(*open_file("/dev/full", O_WRONLY));
+  const std::uint64_t before = metrics().missed_log_count;
+  info("one");
+  info("two");
+  EXPECT_EQ(metrics().missed_log_count - before, 2U);
+}
+
+TEST_F(LogTest, KeepsALineOneLineAndShort) {
+  configure({});
+  info("a\nb\x1b[31m\x7f \xc3\xa9");
+  EXPECT_THAT(lines(), testing::EndsWith("] a\\x0ab\\x1b[31m\\x7f \xc3\xa9\n"));
+  info("{}", std::string(10000, '\n'));
+  const std::string cut = lines();
+  EXPECT_EQ(cut.size(), kMaxLine);
+  EXPECT_EQ(cut.find('\n'), kMaxLine - 1);
+}
+
+TEST_F(LogTest, LeavesOutWhatOnePlaceSaysTooOften) {
+  configure({.show_level = true});
+  use_clock(stopped);
+  const std::uint64_t before = metrics().rate_limited_log_count;
+  const auto many = [](int count) {
+    for (int i = 0; i < count; ++i) warning("again {}", i);
+  };
+  many(14);
+  info("elsewhere");
+  const std::string first = lines();
+  EXPECT_EQ(std::ranges::count(first, '\n'), 11);
+  EXPECT_THAT(first, testing::HasSubstr("] again 9\n"));
+  EXPECT_THAT(first, testing::Not(testing::HasSubstr("again 10")));
+  EXPECT_THAT(first, testing::EndsWith("] elsewhere\n"));
+  EXPECT_EQ(metrics().rate_limited_log_count - before, 4U);
+  stopped_ += std::chrono::seconds(5);
+  many(2);
+  EXPECT_THAT(lines(), MatchesRegex(".*:WARN\\] 4 lines from this place were left out[^\n]*\n"
+                                    ".*\\] again 0\n.*\\] again 1\n"));
+  EXPECT_EQ(metrics().rate_limited_log_count - before, 4U);
+}
+
+TEST_F(LogTest, WhatTheSettingsLeaveOutCountsForNoLimit) {
+  configure({.level = Level::kError, .module = "elsewhere"});
+  use_clock(stopped);
+  const std::uint64_t before = metrics().rate_limited_log_count;
+  for (int i = 0; i < 100; ++i) error("e");
+  EXPECT_EQ(lines(), "");
+  EXPECT_EQ(metrics().rate_limited_log_count, before);
 }
 
 TEST(LogLevel, HasNamesInAnyCase) {

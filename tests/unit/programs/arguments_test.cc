@@ -139,7 +139,7 @@ TEST(Arguments, WantsAMachineAndNoApi) {
 TEST(Arguments, RefusesFirecrackersOtherFlagsAsNotBuilt) {
   for (const char* flag :
        {"--api-sock", "--describe-snapshot", "--enable-pci", "--http-api-max-payload-size",
-        "--metadata", "--metrics-path", "--mmds-size-limit", "--module", "--parent-cpu-time-us",
+        "--metadata", "--metrics-path", "--mmds-size-limit", "--parent-cpu-time-us",
         "--seccomp-filter", "--snapshot-version", "--start-time-cpu-us", "--start-time-us"}) {
     for (const Result<Arguments>& result : {run({flag}), run({flag, "x"}), parsed({flag})}) {
       ASSERT_FALSE(result) << flag;
