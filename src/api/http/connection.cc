@@ -1,0 +1,108 @@
+#include "api/http/connection.h"
+
+#include <sys/epoll.h>
+
+#include "base/log.h"
+
+namespace mote::api::http {
+
+std::uint32_t Connection::wanted() const {
+  const bool unsent = sent_ < out_.size();
+  return unsent || postponed_ ? EPOLLOUT : EPOLLIN;
+}
+
+Connection::Fate Connection::advance(std::uint32_t events, std::span<char> scratch,
+                                     Handler& handler) {
+  if (!send()) return Fate::kEnded;
+  const bool unsent = sent_ < out_.size();
+  if (postponed_ && !unsent) {
+    const std::string bytes = std::exchange(backlog_, {});
+    backlog_ = bytes.substr(consume(bytes, handler));
+  } else if (!unsent && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+    if (!receive(scratch, handler)) return Fate::kEnded;
+  } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+    return Fate::kEnded;
+  }
+  if (!send()) return Fate::kEnded;
+  // A request that is not whole by now never will be.
+  const bool over = half_closed_ && !postponed_ && sent_ == out_.size();
+  return over ? Fate::kEnded : Fate::kGoesOn;
+}
+
+bool Connection::receive(std::span<char> scratch, Handler& handler) {
+  const auto got = read_some(socket_.get(), std::as_writable_bytes(scratch));
+  if (!got) return false;
+  if (!*got) return true;
+  if (**got == 0) {
+    half_closed_ = true;
+    return true;
+  }
+  if (discarding_) return true;
+  std::string_view bytes(scratch.data(), **got);
+  if (backlog_.empty()) {
+    // The usual case: whole requests, of which nothing is kept.
+    bytes.remove_prefix(consume(bytes, handler));
+    backlog_ = bytes;
+    return true;
+  }
+  backlog_ += bytes;
+  const std::string whole = std::exchange(backlog_, {});
+  backlog_ = whole.substr(consume(whole, handler));
+  return true;
+}
+
+std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
+  std::size_t taken = 0;
+  postponed_ = false;
+  for (int messages = 0; taken < bytes.size() && !postponed_;) {
+    const RequestParser::Step step = parser_.feed(bytes.substr(taken));
+    taken += step.taken;
+    switch (step.state) {
+      case RequestParser::State::kNeedMore:
+        return taken;
+      case RequestParser::State::kExpects:
+        append_continue(out_);
+        continue;
+      case RequestParser::State::kRequest:
+        answer(parser_.take(), handler);
+        break;
+      case RequestParser::State::kRefused:
+        refuse(Afterwards::kKeepAlive);
+        break;
+      case RequestParser::State::kBroken:
+        refuse(Afterwards::kClose);
+        discarding_ = true;
+        deadline_ = Clock::now() + kLinger;
+        return bytes.size();
+    }
+    // The others have their turn.
+    postponed_ = ++messages == kBurst && taken < bytes.size();
+  }
+  return taken;
+}
+
+void Connection::answer(Request&& request, Handler& handler) {
+  append(out_, handler(std::move(request)), Afterwards::kKeepAlive);
+}
+
+void Connection::refuse(Afterwards afterwards) {
+  log::error("API: no proper request: {}", parser_.complaint());
+  append(out_, refusal(parser_.complaint()), afterwards);
+}
+
+bool Connection::send() {
+  while (sent_ < out_.size()) {
+    const auto rest = std::as_bytes(std::span(out_)).subspan(sent_);
+    const auto written = write_some(socket_.get(), rest);
+    if (!written) return false;
+    if (!*written) return true;
+    sent_ += **written;
+  }
+  sent_ = 0;
+  // A large answer's memory is not kept.
+  if (out_.capacity() > kMaxHead) out_ = {};
+  out_.clear();
+  return true;
+}
+
+}  // namespace mote::api::http

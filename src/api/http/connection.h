@@ -1,0 +1,68 @@
+// Connection is one client of the server: what it sent and is not dealt with, what it is to get and
+// did not take. It is fed by the server's event loop and never blocks it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "api/http/message.h"
+#include "api/http/request_parser.h"
+#include "api/http/response.h"
+#include "base/event_loop.h"
+#include "base/unique_fd.h"
+
+namespace mote::api::http {
+
+class Connection {
+ public:
+  using Clock = std::chrono::steady_clock;
+  // How long a client that sent what cannot be understood may go on sending, so that it gets its
+  // answer, before the connection ends.
+  static constexpr std::chrono::seconds kLinger{1};
+
+  Connection(UniqueFd socket, std::size_t body_limit)
+      : socket_(std::move(socket)), parser_(body_limit) {}
+
+  enum class Fate { kGoesOn, kEnded };
+  // Deals with what is ready: reads at most one `scratch` of bytes, answers at most kBurst
+  // requests by `handler`, and writes what the client takes.
+  Fate advance(std::uint32_t events, std::span<char> scratch, Handler& handler);
+
+  // The events to wait for now. A client that has not taken its answers is not listened to.
+  std::uint32_t wanted() const;
+  // Whether the connection only waits for its end, and since when that is due.
+  bool overdue(Clock::time_point now) const { return discarding_ && now >= deadline_; }
+  bool discarding() const { return discarding_; }
+
+  int fd() const { return socket_.get(); }
+  // The watch of fd(), which ends with the connection.
+  EventLoop::Watch watch;
+  std::uint32_t watched = 0;  // the events that `watch` waits for
+
+ private:
+  static constexpr int kBurst = 8;
+
+  // Requests in `bytes`; returns how many bytes are dealt with.
+  std::size_t consume(std::string_view bytes, Handler& handler);
+  void answer(Request&& request, Handler& handler);
+  void refuse(Afterwards afterwards);
+  // Reads into `scratch`; false: the connection is at its end.
+  bool receive(std::span<char> scratch, Handler& handler);
+  // Writes what can be written; false: nobody is there to take it.
+  bool send();
+
+  UniqueFd socket_;
+  RequestParser parser_;
+  std::string backlog_;     // received, and not a whole message or not its turn yet
+  bool postponed_ = false;  // the backlog may hold whole requests
+  std::string out_;         // answers, of which `sent_` bytes are sent
+  std::size_t sent_ = 0;
+  bool half_closed_ = false;  // the client sends no more
+  bool discarding_ = false;   // what arrives is read and thrown away
+  Clock::time_point deadline_;
+};
+
+}  // namespace mote::api::http
