@@ -121,7 +121,12 @@ struct MemberOf {
   using Type = std::remove_reference_t<decltype(std::declval<T&>().*kPointer)>;
   static void* get(void* object) { return &(static_cast<T*>(object)->*kPointer); }
   static bool at_default(const void* object) {
-    return static_cast<const T*>(object)->*kPointer == T{}.*kPointer;
+    const Type& member = static_cast<const T*>(object)->*kPointer;
+    // What cannot be compared is at its default when it is absent.
+    if constexpr (std::equality_comparable<Type>)
+      return member == T{}.*kPointer;
+    else
+      return !member.has_value();
   }
 };
 

@@ -35,9 +35,10 @@ struct SerialMetrics {
   std::uint64_t error_count = 0;        // bytes lost: the sink was full or gone
   std::uint64_t missed_read_count = 0;  // accesses that no register answers
   std::uint64_t missed_write_count = 0;
+  std::uint64_t rate_limiter_dropped_bytes = 0;  // beyond the limit of the port's line
 };
 BOOST_DESCRIBE_STRUCT(SerialMetrics, (),
                       (read_count, write_count, flush_count, error_count, missed_read_count,
-                       missed_write_count))
+                       missed_write_count, rate_limiter_dropped_bytes))
 
 }  // namespace mote::devices

@@ -62,6 +62,7 @@ class Board {
   void start_input();
   // While no vCPU runs.
   BoardState save() const;
+  devices::SerialMetrics com1_metrics() const { return com1_->metrics(); }
   // Presses Ctrl-Alt-Del on the guest's keyboard.
   Result<void> press_ctrl_alt_del() { return i8042_->trigger_ctrl_alt_del(); }
 

@@ -102,11 +102,18 @@ bool needs_shared_memory(const VmConfig& config) {
                              [](const auto& drive) { return drive.socket.has_value(); });
 }
 
-Result<void> check(const VmConfig& config) {
-  MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
+Result<void> check_so_far(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.machine), "machine-config");
   if (config.cpu_config) MOTE_CHECK_WITHIN(check(*config.cpu_config), "cpu-config");
   if (config.balloon) MOTE_CHECK(check_balloon(*config.balloon, config.machine.mem_size_mib));
+  MOTE_CHECK(check_devices(config));
+  if (!config.mmds_config) return {};
+  return check_metadata(*config.mmds_config, config.network_interfaces);
+}
+
+Result<void> check(const VmConfig& config) {
+  MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
+  MOTE_CHECK(check_so_far(config));
   if (needs_shared_memory(config) && config.machine.huge_pages == HugePages::TwoMib) {
     return fail(
         ErrorKind::kUnsupported,
@@ -118,10 +125,7 @@ Result<void> check(const VmConfig& config) {
                 "memory-hotplug does not go with a drive that has a socket: a vhost-user backend "
                 "has the memory of the start alone");
   }
-  MOTE_CHECK(check_devices(config));
-  if (config.mmds_config) {
-    MOTE_CHECK(check_metadata(*config.mmds_config, config.network_interfaces));
-  }
+  MOTE_CHECK(check_device_count(config));
   return check_queues(config);
 }
 

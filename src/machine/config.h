@@ -111,6 +111,9 @@ bool needs_shared_memory(const VmConfig& config);
 // the field, what it is and what it must be.
 Result<void> check(const BootSource& config);
 Result<void> check(const MachineConfig& config);
+// Of a configuration that is not whole yet, what must hold already: each section that is there, and
+// what must hold between them.
+Result<void> check_so_far(const VmConfig& config);
 // Also each device, and what must hold between them: see check_devices().
 Result<void> check(const VmConfig& config);
 

@@ -158,12 +158,15 @@ std::vector<ListedDevice> list_devices(const VmConfig& config) {
   return devices;
 }
 
+Result<void> check_device_count(const VmConfig& config) {
+  const std::size_t count = list_devices(config).size();
+  if (count <= kMaxDevices) return {};
+  return fail(ErrorKind::kInvalid, "there are {} devices; a machine has room for {}", count,
+              kMaxDevices);
+}
+
 Result<void> check_devices(const VmConfig& config) {
   const std::vector<ListedDevice> devices = list_devices(config);
-  if (devices.size() > kMaxDevices) {
-    return fail(ErrorKind::kInvalid, "there are {} devices; a machine has room for {}",
-                devices.size(), kMaxDevices);
-  }
   for (const ListedDevice& device : devices) {
     MOTE_CHECK_WITHIN(kRows[device.kind].check(device.config), "{}", device.section);
   }

@@ -25,7 +25,9 @@ struct ListedDevice {
 std::vector<ListedDevice> list_devices(const VmConfig& config);
 
 // Each device by itself, and what must hold between devices: ids that are distinct within their
-// kind, one root device, no more than kMaxDevices. Errors begin with the section.
+// kind, one root device. Errors begin with the section.
 Result<void> check_devices(const VmConfig& config);
+// No more than kMaxDevices.
+Result<void> check_device_count(const VmConfig& config);
 
 }  // namespace mote::machine

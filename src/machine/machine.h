@@ -66,12 +66,19 @@ class Machine {
   // vCPU's.
   void end(devices::End end) EXCLUDES(end_mutex_);
 
+  // Presses Ctrl-Alt-Del on the guest's keyboard. An error (kState): the guest does not use it.
+  Result<void> press_ctrl_alt_del() REQUIRES(kMachineThread) {
+    return board_->press_ctrl_alt_del();
+  }
+
   // The device of kind D with `id` (none where a machine has one at most); null: there is none. It
   // lives as long as the machine.
   template <typename D>
   D* find(std::string_view id = {}) REQUIRES(kMachineThread) {
     return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
   }
+  // As above; `kind` is a line of virtio::kDeviceKinds.
+  virtio::Device* find_device(std::size_t kind, std::string_view id) REQUIRES(kMachineThread);
 
   const memory::GuestMemory& memory() const { return memory_; }
   std::size_t vcpu_count() const { return vcpus_.size(); }
@@ -100,7 +107,6 @@ class Machine {
   // Starts those that have no thread yet.
   Result<void> start_vcpus(const VcpuThread::SetUp& set_up);
 
-  virtio::Device* find_device(std::size_t kind, std::string_view id);
   void pause_devices();
   void kick_all();
   // Until those that have threads are parked or stopped.

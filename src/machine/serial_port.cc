@@ -25,7 +25,19 @@ Result<void> SerialPort::make_sink() {
   }
   MOTE_TRY(FdSink sink, FdSink::create(line_.output));
   sink_ = std::make_unique<FdSink>(std::move(sink));
+  if (const auto& limit = line_.limit) {
+    auto limited = std::make_unique<LimitedSink>(std::move(sink_), limit->size, limit->refill_time,
+                                                 limit->one_time_burst);
+    limited_ = limited.get();
+    sink_ = std::move(limited);
+  }
   return {};
+}
+
+devices::SerialMetrics SerialPort::metrics() const {
+  devices::SerialMetrics metrics = chip_->metrics();
+  if (limited_ != nullptr) metrics.rate_limiter_dropped_bytes = limited_->dropped();
+  return metrics;
 }
 
 devices::SerialWiring SerialPort::wiring(bus::Interrupt& interrupt) {

@@ -3,14 +3,24 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "base/byte_sink.h"
 #include "base/event_loop.h"
+#include "base/limited_sink.h"
 #include "bus/interrupt.h"
 #include "devices/serial.h"
 #include "machine/console_input.h"
 
 namespace mote::machine {
+
+// The most output that a line takes: `size` bytes in `refill_time` milliseconds, and a burst that
+// is there once. What is beyond is lost.
+struct SerialLimit {
+  std::uint64_t size = 0;  // 0, here or as refill_time: no limit
+  std::uint64_t refill_time = 0;
+  std::uint64_t one_time_burst = 0;
+};
 
 // The descriptors of a port's line; they stay the caller's. -1: output is dropped, there is no
 // input.
@@ -20,6 +30,7 @@ struct SerialLine {
   // The line is lossless: output that has no room waits in the guest, which takes input in windows
   // that it opens.
   bool flow_control = false;
+  std::optional<SerialLimit> limit = {};
 };
 
 class SerialPort {
@@ -37,6 +48,8 @@ class SerialPort {
   void start_input();
   devices::Serial& chip() { return *chip_; }
   const devices::Serial& chip() const { return *chip_; }
+  // The chip's, with what the line's limit cost.
+  devices::SerialMetrics metrics() const;
 
  private:
   SerialPort(EventLoop& loop, const SerialLine& line, std::function<void()> on_broken)
@@ -51,6 +64,7 @@ class SerialPort {
   const SerialLine line_;
   const std::function<void()> on_broken_;
   std::unique_ptr<ByteSink> sink_;
+  const LimitedSink* limited_ = nullptr;  // what sink_ is, where the line has a limit
   std::unique_ptr<devices::Serial> chip_;
   std::unique_ptr<ConsoleInput> input_;
   EventLoop::Watch output_watch_;

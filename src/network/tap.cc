@@ -74,6 +74,12 @@ Result<void> Tap::watch(EventLoop& loop, Ready ready) {
   return {};
 }
 
+std::vector<int> Tap::descriptors() const {
+  std::vector<int> descriptors;
+  for (const Queue& queue : queues_) descriptors.push_back(queue.fd.get());
+  return descriptors;
+}
+
 Result<void> Tap::use_lanes(unsigned count) {
   for (unsigned lane = 0; lane < lanes(); ++lane) {
     Queue& queue = queues_[lane];

@@ -31,6 +31,9 @@ class Tap final : public Link {
   // The interface's name, as the host has it.
   const std::string& interface_name() const { return interface_; }
 
+  // Of its queues, in order; they are the tap's.
+  std::vector<int> descriptors() const;
+
   std::string name() const override { return "tap '" + interface_ + "'"; }
   unsigned lanes() const override { return static_cast<unsigned>(queues_.size()); }
   Offloads offered() const override { return offered_; }

@@ -72,6 +72,8 @@ class RateLimiter {
   RateLimiter(const RateLimiter&) = delete;
   RateLimiter& operator=(const RateLimiter&) = delete;
 
+  // Gets what update() may need of the host, which cannot fail after that.
+  Result<void> prepare() { return need_alarm(); }
   // Sets limits, also while requests wait: a bucket that `config` does not have stays, one that it
   // has is replaced by a full one, or by none where its size or refill_time is 0.
   Result<void> update(const RateLimiterConfig& config);

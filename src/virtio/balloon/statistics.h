@@ -1,9 +1,12 @@
 // What the guest says of its memory (VIRTIO 1.2, 5.5.6.3), under Firecracker's names.
 #pragma once
 
+#include <array>
 #include <boost/describe/class.hpp>
 #include <cstdint>
 #include <optional>
+
+#include "base/json_rules.h"
 
 namespace mote::virtio {
 
@@ -35,6 +38,25 @@ BOOST_DESCRIBE_STRUCT(GuestMemoryStatistics, (),
                        available_memory, disk_caches, hugetlb_allocations, hugetlb_failures,
                        oom_kill, alloc_stall, async_scan, direct_scan, async_reclaim,
                        direct_reclaim))
+
+constexpr auto json_rules(const GuestMemoryStatistics*) {
+  return std::array{json::sparse("swap_in"),
+                    json::sparse("swap_out"),
+                    json::sparse("major_faults"),
+                    json::sparse("minor_faults"),
+                    json::sparse("free_memory"),
+                    json::sparse("total_memory"),
+                    json::sparse("available_memory"),
+                    json::sparse("disk_caches"),
+                    json::sparse("hugetlb_allocations"),
+                    json::sparse("hugetlb_failures"),
+                    json::sparse("oom_kill"),
+                    json::sparse("alloc_stall"),
+                    json::sparse("async_scan"),
+                    json::sparse("direct_scan"),
+                    json::sparse("async_reclaim"),
+                    json::sparse("direct_reclaim")};
+}
 
 // With how far the balloon is: pages of 4 KiB, and MiB rounded down.
 struct BalloonStatistics : GuestMemoryStatistics {

@@ -110,6 +110,11 @@ Result<void> Block::limit(EventLoop& loop, const RateLimiterConfig& limits) {
   return limiter_->update(limits);
 }
 
+Result<void> Block::prepare_limit(EventLoop& loop) {
+  make_limiter(loop);
+  return limiter_->prepare();
+}
+
 void Block::make_limiter(EventLoop& loop) {
   if (limiter_) return;
   limiter_ = std::make_unique<RateLimiter>(loop, [this] {

@@ -51,6 +51,8 @@ class Block final : public Device, private storage::CompletionListener {
   BlockState save() const;
   // Limits from now on, as RateLimiter::update(). `loop` is the machine thread's.
   Result<void> limit(EventLoop& loop, const RateLimiterConfig& limits);
+  // limit() cannot fail after this.
+  Result<void> prepare_limit(EventLoop& loop);
   const BlockMetrics& metrics() const { return metrics_; }
 
   // Live changes, of which the driver hears; its requests under way are done before, on the disk

@@ -115,6 +115,9 @@ NetState Net::save() const {
 
 Result<void> Net::update_limits(const std::optional<RateLimiterConfig>& rx,
                                 const std::optional<RateLimiterConfig>& tx) {
+  // What may fail comes first, so that an error changes neither.
+  if (rx) MOTE_CHECK(rx_limiter_->prepare());
+  if (tx) MOTE_CHECK(tx_limiter_->prepare());
   if (rx) MOTE_CHECK(rx_limiter_->update(*rx));
   if (tx) MOTE_CHECK(tx_limiter_->update(*tx));
   return {};
