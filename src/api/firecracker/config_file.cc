@@ -18,8 +18,7 @@ struct ConfigSections : machine::VmConfig {
   std::optional<json::Value> metrics;
   std::optional<json::Value> cpu_config;
 };
-BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig),
-                      (logger, metrics, cpu_config))
+BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig), (logger, metrics, cpu_config))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
       json::named("cpu_config", "cpu-config"),

@@ -1,0 +1,76 @@
+#include "api/firecracker/api.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "api/firecracker/routes.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/sync.h"
+
+namespace mote::api::firecracker {
+namespace {
+
+// Where an answer is waited for.
+struct Desk {
+  Mutex mutex;
+  Condition changed;
+  std::optional<Result<std::string>> outcome GUARDED_BY(mutex);
+
+  void put(Result<std::string> result) EXCLUDES(mutex) {
+    const MutexLock lock(mutex);
+    if (!outcome) outcome = std::move(result);
+    changed.notify_all();
+  }
+  Result<std::string> take() EXCLUDES(mutex) {
+    const MutexLock lock(mutex);
+    while (!outcome) changed.wait(mutex);
+    return std::move(*outcome);
+  }
+};
+
+// What the machine thread is given. One that it drops unread, as its loop has ended, is answered as
+// well.
+class Ticket {
+ public:
+  Ticket(Call call, std::shared_ptr<Desk> desk) : call_(std::move(call)), desk_(std::move(desk)) {}
+  Ticket(Ticket&&) = default;
+  Ticket& operator=(Ticket&&) = delete;
+  ~Ticket() {
+    if (desk_) desk_->put(fail(ErrorKind::kState, "the microVM has ended"));
+  }
+
+  void serve(Controller& controller) { desk_->put(call_(controller)); }
+
+ private:
+  Call call_;
+  std::shared_ptr<Desk> desk_;
+};
+
+}  // namespace
+
+http::Response Api::handle(const http::Request& request) {
+  const std::string target = json::quote(request.target);
+  log::info("The API is asked to {} {}", json::quote(request.method), target);
+  http::Response response;
+  if (auto understood = understand(request); !understood) {
+    response = respond(std::unexpected(std::move(understood.error())), false);
+  } else {
+    const auto desk = std::make_shared<Desk>();
+    loop_.post([this, ticket = Ticket(std::move(understood->call), desk)]() mutable {
+      machine::kMachineThread.assert_held();
+      ticket.serve(controller_);
+    });
+    response = respond(desk->take(), understood->deprecated);
+  }
+  if (response.status < 300) {
+    log::info("The API answers {}", response.status);
+  } else {
+    log::error("The API answers {} to {} {}: {}", response.status, json::quote(request.method),
+               target, response.body);
+  }
+  return response;
+}
+
+}  // namespace mote::api::firecracker

@@ -1,0 +1,140 @@
+#include "api/firecracker/controller.h"
+
+#include <utility>
+
+#include "base/json.h"
+
+namespace mote::api::firecracker {
+
+// What holds at any time, and the start. What may be asked before it is in before_start.cc, what
+// after it in after_start.cc.
+
+Controller::Controller(EventLoop& loop, metadata::Store& metadata, ControllerOptions options)
+    : loop_(loop), metadata_(metadata), options_(std::move(options)) {}
+
+Result<void> Controller::before_start(std::string_view what) const {
+  if (!machine_) return {};
+  return fail(ErrorKind::kState, "{} is for a microVM that was not started, and this one was",
+              what);
+}
+
+Result<void> Controller::after_start(std::string_view what) const {
+  if (machine_) return {};
+  return fail(ErrorKind::kState, "{} is for a microVM that was started, and this one was not",
+              what);
+}
+
+Result<void> Controller::adopt(machine::VmConfig candidate) {
+  MOTE_CHECK(machine::check_so_far(candidate));
+  config_ = std::move(candidate);
+  return {};
+}
+
+Result<void> Controller::load(ConfigFile file) {
+  MOTE_CHECK(before_start("a configuration file"));
+  if (file.logger) MOTE_CHECK_WITHIN(apply(*file.logger), "logger");
+  config_ = std::move(file.vm);
+  return {};
+}
+
+Result<void> Controller::start() {
+  MOTE_CHECK(before_start("InstanceStart"));
+  if (config_.boot_source.kernel_image_path.empty()) {
+    return fail(ErrorKind::kState,
+                "InstanceStart: there is no kernel yet; name one with PUT /boot-source");
+  }
+  MOTE_CHECK_WITHIN(machine::check(config_), "InstanceStart");
+  auto machine = options_.make_machine(claims_.resolve(config_), serial_);
+  if (!machine) return std::unexpected(std::move(machine.error()).within("InstanceStart"));
+  MOTE_CHECK_WITHIN((*machine)->run(), "InstanceStart");
+  machine_ = std::move(*machine);
+  // The machine has what it needs of them.
+  claims_.clear();
+  return {};
+}
+
+Result<InstanceInfo> Controller::instance() const {
+  InstanceInfo info;
+  info.id = options_.id;
+  if (machine_) info.state = paused_ ? InstanceState::Paused : InstanceState::Running;
+  info.mote_version = options_.version;
+  return info;
+}
+
+Result<VersionInfo> Controller::version() const {
+  VersionInfo info;
+  info.mote_version = options_.version;
+  return info;
+}
+
+Result<machine::MachineConfig> Controller::machine_config() const { return config_.machine; }
+
+Result<FullConfig> Controller::full_config() const {
+  FullConfig full;
+  full.balloon = config_.balloon;
+  full.drives = config_.drives;
+  full.boot_source = config_.boot_source;
+  full.machine = config_.machine;
+  full.mmds_config = config_.mmds_config;
+  full.network_interfaces = config_.network_interfaces;
+  full.vsock = config_.vsock;
+  full.entropy = config_.entropy;
+  full.pmem = config_.pmem;
+  full.memory_hotplug = config_.memory_hotplug;
+  full.console = config_.console;
+  return full;
+}
+
+Result<virtio::BalloonConfig> Controller::balloon() {
+  if (config_.balloon) return *config_.balloon;
+  return fail(ErrorKind::kNotFound, "there is no balloon; make one with PUT /balloon");
+}
+
+Result<void> Controller::act(Action action) {
+  switch (action.action_type) {
+    case ActionType::InstanceStart:
+      return start();
+    case ActionType::SendCtrlAltDel:
+      return press_ctrl_alt_del();
+    case ActionType::FlushMetrics:
+      break;
+  }
+  MOTE_CHECK(after_start("FlushMetrics"));
+  return fail(ErrorKind::kUnsupported, "FlushMetrics is not built yet");
+}
+
+Result<void> Controller::press_ctrl_alt_del() {
+  MOTE_CHECK(after_start("SendCtrlAltDel"));
+  return machine_->press_ctrl_alt_del();
+}
+
+Result<void> Controller::put_mmds(JsonText data) { return metadata_.put(data.text); }
+Result<void> Controller::patch_mmds(JsonText data) { return metadata_.patch(data.text); }
+Result<JsonText> Controller::mmds() const { return JsonText{metadata_.text()}; }
+
+// What is not built
+// ------------------------------------------------------------------------------------------------
+
+Result<void> Controller::refuse_removal(std::string_view what, std::string_view id) const {
+  return fail(ErrorKind::kUnsupported,
+              "{} {} cannot be removed: that takes the PCI transport, which is not built yet", what,
+              json::quote(id));
+}
+
+Result<void> Controller::delete_drive(std::string id) { return refuse_removal("drive", id); }
+Result<void> Controller::delete_interface(std::string id) {
+  return refuse_removal("interface", id);
+}
+Result<void> Controller::delete_pmem(std::string id) { return refuse_removal("pmem", id); }
+
+Result<void> Controller::put_metrics(json::Value) {
+  return fail(ErrorKind::kUnsupported, "PUT /metrics is not built yet");
+}
+Result<void> Controller::create_snapshot(json::Value) {
+  return fail(ErrorKind::kUnsupported, "PUT /snapshot/create: snapshots are not built yet");
+}
+Result<void> Controller::load_snapshot(json::Value) {
+  return fail(ErrorKind::kUnsupported, "PUT /snapshot/load: snapshots are not built yet");
+}
+
+}  // namespace mote::api::firecracker

@@ -1,0 +1,60 @@
+// LiveMachine is what the API asks of a machine that runs. Machines are made by whoever wires the
+// API, so that a unit test hands it one without KVM.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string_view>
+
+#include "api/firecracker/serial.h"
+#include "machine/config.h"
+#include "machine/machine.h"
+#include "virtio/kinds.h"
+
+namespace mote::api::firecracker {
+
+class LiveMachine {
+ public:
+  virtual ~LiveMachine() = default;
+
+  // Each as machine::Machine has it.
+  virtual Result<void> run() = 0;
+  virtual void pause() = 0;
+  virtual Result<void> press_ctrl_alt_del() = 0;
+  template <typename D>
+  D* find(std::string_view id = {}) {
+    return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
+  }
+
+ private:
+  virtual virtio::Device* find_device(std::size_t kind, std::string_view id) = 0;
+};
+
+// Assembles the machine of a checked configuration, its vCPUs parked, its first serial port as
+// `serial` says. An error leaves nothing behind.
+using MachineMaker = std::function<Result<std::unique_ptr<LiveMachine>>(
+    const machine::VmConfig& config, const SerialConfig& serial)>;
+
+// A machine::Machine behind that interface.
+class RealMachine final : public LiveMachine {
+ public:
+  // `options` are the program's; `serial` replaces the output of the first port where it says so.
+  static Result<std::unique_ptr<RealMachine>> boot(EventLoop& loop, const machine::VmConfig& config,
+                                                   const SerialConfig& serial,
+                                                   machine::MachineOptions options);
+
+  machine::Machine& machine() { return *machine_; }
+
+  Result<void> run() override;
+  void pause() override;
+  Result<void> press_ctrl_alt_del() override;
+
+ private:
+  explicit RealMachine(UniqueFd serial_output) : serial_output_(std::move(serial_output)) {}
+  virtio::Device* find_device(std::size_t kind, std::string_view id) override;
+
+  UniqueFd serial_output_;  // outlives the machine
+  std::unique_ptr<machine::Machine> machine_;
+};
+
+}  // namespace mote::api::firecracker
