@@ -1,5 +1,6 @@
 // How a Machine is put together: the steps, and what holds after each.
 #include <fcntl.h>
+#include <sys/mman.h>
 
 #include <utility>
 
@@ -185,6 +186,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
+  MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   // The vCPUs get ready on their own threads meanwhile.
   machine->add_vcpus(std::move(vcpus));
@@ -220,6 +222,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
+  MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm));
@@ -259,14 +262,34 @@ Result<Machine::Devices> Machine::make_devices(const std::vector<ListedDevice>& 
   return made;
 }
 
+// What the guest reads of its devices' windows, in one slot; before the controllers, as all memory.
+Result<void> Machine::map_registers(std::size_t devices) {
+  if (devices == 0) return {};
+  const std::size_t size = devices * virtio::Mmio::kSize;
+  MOTE_TRY(registers_,
+           MappedMemory::map(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
+  MOTE_TRY(registers_slot_, space_.map({.start = place_of(0).base, .size = size}, registers_.data(),
+                                       memory::Access::kRead));
+  return {};
+}
+
 Result<void> Machine::attach_devices(const std::vector<ListedDevice>& devices, Devices made,
                                      const std::vector<SavedDevice>* states) {
-  const AttachmentSite site{
-      .loop = loop_, .vm = vm_, .mmio = mmio_, .memory = memory_, .rendezvous = rendezvous_};
+  if (devices.empty()) return {};
+  // KVM keeps what it needs of it.
+  MOTE_TRY(const UniqueFd unheard, make_eventfd());
+  const AttachmentSite site{.loop = loop_,
+                            .vm = vm_,
+                            .mmio = mmio_,
+                            .memory = memory_,
+                            .rendezvous = rendezvous_,
+                            .unheard = unheard.get()};
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const ListedDevice& listed = devices[i];
+    MmioPlace place = place_of(i);
+    place.page = registers_.bytes().subspan(i * virtio::Mmio::kSize).data();
     MOTE_TRY(Attachment attachment,
-             Attachment::create(site, place_of(i), listed.name, *made[i],
+             Attachment::create(site, place, listed.name, *made[i],
                                 states == nullptr ? nullptr : &(*states)[i].transport));
     devices_.push_back({.kind = listed.kind,
                         .section = listed.section,

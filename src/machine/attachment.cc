@@ -20,14 +20,14 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
       .interrupt = made.interrupt_.get(),
       .run = [&rendezvous =
                   site.rendezvous](const std::function<void()>& task) { rendezvous.call(task); },
+      .page = place.page,
   };
   MOTE_TRY(made.transport_, state == nullptr ? virtio::Mmio::create(std::move(parts))
                                              : virtio::Mmio::restore(std::move(parts), *state));
   virtio::Mmio& transport = *made.transport_;
   MOTE_CHECK(site.mmio.insert(place.base, virtio::Mmio::kSize, transport));
 
-  MOTE_CHECK(site.vm.assign_ioeventfd(transport.acknowledge_fd(),
-                                      place.base + virtio::Mmio::kAcknowledgeOffset,
+  MOTE_CHECK(site.vm.assign_ioeventfd(site.unheard, place.base + virtio::Mmio::kAcknowledgeOffset,
                                       VIRTIO_MMIO_INT_VRING));
   for (std::uint32_t i = 0; i < transport.queue_count(); ++i) {
     const auto queue = static_cast<std::uint16_t>(i);

@@ -17,10 +17,12 @@
 
 namespace mote::machine {
 
-// Where a device is: its window of virtio::Mmio::kSize bytes, and its interrupt.
+// Where a device is: its window of virtio::Mmio::kSize bytes, the memory that the guest reads
+// there, and its interrupt.
 struct MmioPlace {
   std::uint64_t base = 0;
   std::uint32_t gsi = 0;
+  std::byte* page = nullptr;
 };
 
 // What a device is attached to. All outlive the attachment.
@@ -30,6 +32,7 @@ struct AttachmentSite {
   bus::Bus& mmio;
   const memory::GuestMemory& memory;
   Rendezvous& rendezvous;
+  int unheard = -1;  // an eventfd that nobody reads, for acknowledgements of interrupts
 };
 
 class Attachment {

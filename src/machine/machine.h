@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/mapped_memory.h"
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
@@ -100,6 +101,7 @@ class Machine {
   // memory, and attached after.
   Result<Devices> make_devices(const std::vector<ListedDevice>& devices,
                                const std::vector<SavedDevice>* states);
+  Result<void> map_registers(std::size_t devices);
   Result<void> add_board(const BoardState* state);
   Result<void> attach_devices(const std::vector<ListedDevice>& devices, Devices made,
                               const std::vector<SavedDevice>* states);
@@ -120,10 +122,12 @@ class Machine {
   MachineOptions options_;
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
+  MappedMemory registers_;  // a page a device, in their order: virtio::RegisterPage's memory
   kvm::Kvm kvm_;
   kvm::Vm vm_;
   kvm::Slots slots_;
   memory::AddressSpace space_;
+  memory::Slot registers_slot_;
   bus::Bus ports_;
   bus::Bus mmio_;
   Rendezvous rendezvous_;

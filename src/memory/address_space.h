@@ -76,7 +76,8 @@ class AddressSpace {
   // needs a slot as well.
   Result<void> attach(DeviceRegion region) { return memory_.attach(std::move(region)); }
 
-  // Gives the guest the `range.size` bytes at `host` as `range`, which was reserved. Whole pages.
+  // Gives the guest the `range.size` bytes at `host` as `range`, which was reserved or is in no
+  // window. Whole pages.
   // Each change of slots waits for vCPUs to notice, which takes milliseconds once the VM has an
   // interrupt controller.
   Result<Slot> map(const Range& range, std::byte* host, Access access);

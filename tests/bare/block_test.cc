@@ -67,12 +67,14 @@ TEST_F(BlockTest, ServesADriver) {
   EXPECT_EQ(disk_text(kSector, kSector), "written by guest" + std::string(kSector - 16, '.'));
 }
 
-TEST_F(BlockTest, RaisesAndDropsItsInterrupt) {
+// The cause stays until a reset: the guest reads it from memory, where it cannot be taken back
+// without a race.
+TEST_F(BlockTest, RaisesItsInterrupt) {
   const std::string output =
       output_of({.guest = "virtio_blk", .drives = {drive("scratch", make_disk())}});
   const Fields line = line_with(output, "interrupt=");
-  EXPECT_EQ(number(line, "interrupt") & 1, 1);
-  EXPECT_EQ(number(line, "after"), 0);
+  EXPECT_EQ(number(line, "interrupt"), 1);
+  EXPECT_EQ(number(line, "after"), 1);
 }
 
 TEST_F(BlockTest, AnswersWhatItCannotDo) {

@@ -2,6 +2,7 @@
 
 #include <linux/virtio_mmio.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace mote::virtio {
@@ -18,27 +19,44 @@ static_assert(Mmio::kAcknowledgeOffset == VIRTIO_MMIO_INTERRUPT_ACK);
 
 }  // namespace
 
-Result<std::unique_ptr<Mmio>> Mmio::make(bus::Interrupt& interrupt, bool queues_elsewhere) {
-  MOTE_TRY(UniqueFd acknowledge, make_eventfd());
-  return std::unique_ptr<Mmio>(new Mmio(interrupt, queues_elsewhere, std::move(acknowledge)));
+Mmio::Mmio(const Parts& parts)
+    : interrupt_(*parts.interrupt),
+      always_(parts.device->traits().queues_elsewhere ? VIRTIO_MMIO_INT_VRING : 0),
+      page_(parts.page) {
+  page_.at(VIRTIO_MMIO_MAGIC_VALUE) = kMagic;
+  page_.at(VIRTIO_MMIO_VERSION) = kVersion;
+  page_.at(VIRTIO_MMIO_VENDOR_ID) = kVendor;
+  for (const int shared_memory : {VIRTIO_MMIO_SHM_LEN_LOW, VIRTIO_MMIO_SHM_LEN_HIGH,
+                                  VIRTIO_MMIO_SHM_BASE_LOW, VIRTIO_MMIO_SHM_BASE_HIGH}) {
+    page_.at(static_cast<std::uint64_t>(shared_memory)) = kNoSharedMemory;
+  }
+  interrupt_status() = always_;
+}
+
+Result<std::unique_ptr<Mmio>> Mmio::make(const Parts& parts) {
+  const std::uint32_t config_size = parts.device->traits().config_size;
+  if (config_size > kSize - VIRTIO_MMIO_CONFIG) {
+    return fail(ErrorKind::kUnsupported, "{} has {} bytes of configuration space, more than a page",
+                parts.name, config_size);
+  }
+  return std::unique_ptr<Mmio>(new Mmio(parts));
 }
 
 Result<std::unique_ptr<Mmio>> Mmio::create(Parts parts) {
-  MOTE_TRY(auto mmio, make(*parts.interrupt, parts.device->traits().queues_elsewhere));
+  MOTE_TRY(auto mmio, make(parts));
   MOTE_TRY(mmio->session_, Session::create(mmio->session_parts(std::move(parts))));
+  mmio->show();
   return mmio;
 }
 
 Result<std::unique_ptr<Mmio>> Mmio::restore(Parts parts, const MmioState& state) {
-  MOTE_TRY(auto mmio, make(*parts.interrupt, parts.device->traits().queues_elsewhere));
+  MOTE_TRY(auto mmio, make(parts));
   MOTE_TRY(mmio->session_, Session::restore(mmio->session_parts(std::move(parts)), state.session));
-  {
-    MutexLock lock(mmio->interrupt_mutex_);
-    mmio->interrupt_status_ = state.interrupt_status;
-  }
+  mmio->interrupt_status() = state.interrupt_status | mmio->always_;
   mmio->device_features_select_ = state.device_features_select;
   mmio->driver_features_select_ = state.driver_features_select;
   mmio->queue_select_ = state.queue_select;
+  mmio->show();
   return mmio;
 }
 
@@ -55,93 +73,60 @@ Session::Parts Mmio::session_parts(Parts parts) {
 Result<MmioState> Mmio::save() const {
   MOTE_TRY(SessionState session, session_->save());
   return MmioState{.session = std::move(session),
-                   .interrupt_status = pending(),
+                   .interrupt_status = interrupt_status() & ~always_,
                    .device_features_select = device_features_select_,
                    .driver_features_select = driver_features_select_,
                    .queue_select = queue_select_};
 }
 
-void Mmio::queue_interrupt(std::uint16_t /*queue*/) { raise(VIRTIO_MMIO_INT_VRING); }
-void Mmio::config_interrupt() { raise(VIRTIO_MMIO_INT_CONFIG); }
+void Mmio::show() {
+  MutexLock lock(show_mutex_);
+  page_.at(VIRTIO_MMIO_DEVICE_ID) = session_->device_type();
+  page_.at(VIRTIO_MMIO_DEVICE_FEATURES) = session_->device_features(device_features_select_);
+  page_.at(VIRTIO_MMIO_QUEUE_NUM_MAX) = session_->queue_max_size(queue_select_);
+  page_.at(VIRTIO_MMIO_QUEUE_READY) = session_->queue_ready(queue_select_) ? 1 : 0;
+  page_.at(VIRTIO_MMIO_STATUS) = session_->status();
+  if (const std::size_t size = session_->config_size(); size > 0) {
+    session_->read_config(0, page_.bytes(VIRTIO_MMIO_CONFIG, size));
+  }
+  // Behind what it is the generation of.
+  page_.at(VIRTIO_MMIO_CONFIG_GENERATION) = session_->config_generation();
+}
 
-void Mmio::raise(std::uint32_t bits) {
-  {
-    MutexLock lock(interrupt_mutex_);
-    take_acknowledgements();
-    interrupt_status_ |= bits;
+std::atomic_ref<std::uint32_t> Mmio::interrupt_status() const {
+  return page_.at(VIRTIO_MMIO_INTERRUPT_STATUS);
+}
+
+// The cause is in the page before the driver is interrupted and looks for it; the used ring is
+// before both.
+void Mmio::queue_interrupt(std::uint16_t /*queue*/) {
+  if ((interrupt_status() & VIRTIO_MMIO_INT_VRING) == 0) {
+    interrupt_status() |= VIRTIO_MMIO_INT_VRING;
   }
   interrupt_.trigger();
 }
 
-std::uint32_t Mmio::pending() const {
-  MutexLock lock(interrupt_mutex_);
-  take_acknowledgements();
-  return interrupt_status_;
-}
-
-void Mmio::take_acknowledgements() const {
-  if (drain_eventfd(acknowledge_.get()) > 0) interrupt_status_ &= ~VIRTIO_MMIO_INT_VRING;
+void Mmio::config_interrupt() {
+  interrupt_status() |= VIRTIO_MMIO_INT_CONFIG;
+  interrupt_.trigger();
 }
 
 void Mmio::clear() {
-  {
-    MutexLock lock(interrupt_mutex_);
-    drain_eventfd(acknowledge_.get());
-    interrupt_status_ = 0;
-  }
+  interrupt_status() = always_;
   device_features_select_ = driver_features_select_ = queue_select_ = 0;
 }
 
 void Mmio::read(std::uint64_t offset, std::span<std::byte> data) {
-  if (offset >= VIRTIO_MMIO_CONFIG) {
-    if (session_->read_config(offset - VIRTIO_MMIO_CONFIG, data)) return;
-  } else if (data.size() == sizeof(std::uint32_t) && offset % sizeof(std::uint32_t) == 0) {
-    if (const auto value = read_register(offset)) {
-      std::memcpy(data.data(), &*value, sizeof *value);
-      return;
-    }
-    session_->count_bad_access();
-  } else {
-    session_->count_bad_access();
-  }
-  std::memset(data.data(), 0xff, data.size());
-}
-
-std::optional<std::uint32_t> Mmio::read_register(std::uint64_t offset) {
-  switch (offset) {
-    case VIRTIO_MMIO_MAGIC_VALUE:
-      return kMagic;
-    case VIRTIO_MMIO_VERSION:
-      return kVersion;
-    case VIRTIO_MMIO_DEVICE_ID:
-      return session_->device_type();
-    case VIRTIO_MMIO_VENDOR_ID:
-      return kVendor;
-    case VIRTIO_MMIO_DEVICE_FEATURES:
-      return session_->device_features(device_features_select_);
-    case VIRTIO_MMIO_QUEUE_NUM_MAX:
-      return session_->queue_max_size(queue_select_);
-    case VIRTIO_MMIO_QUEUE_READY:
-      return session_->queue_ready(queue_select_) ? 1 : 0;
-    case VIRTIO_MMIO_INTERRUPT_STATUS:
-      return pending() | (queues_elsewhere_ ? VIRTIO_MMIO_INT_VRING : 0);
-    case VIRTIO_MMIO_STATUS:
-      return session_->status();
-    case VIRTIO_MMIO_SHM_LEN_LOW:
-    case VIRTIO_MMIO_SHM_LEN_HIGH:
-    case VIRTIO_MMIO_SHM_BASE_LOW:
-    case VIRTIO_MMIO_SHM_BASE_HIGH:
-      return kNoSharedMemory;
-    case VIRTIO_MMIO_CONFIG_GENERATION:
-      return session_->config_generation();
-    default:
-      return std::nullopt;
-  }
+  std::ranges::fill(data, std::byte{0xff});
+  if (offset >= kSize || data.size() > kSize - offset) return;
+  MutexLock lock(show_mutex_);
+  std::ranges::copy(page_.bytes(offset, data.size()), data.begin());
 }
 
 void Mmio::write(std::uint64_t offset, std::span<const std::byte> data) {
   if (offset >= VIRTIO_MMIO_CONFIG) {
     session_->write_config(offset - VIRTIO_MMIO_CONFIG, data);
+    show();
     return;
   }
   if (data.size() != sizeof(std::uint32_t) || offset % sizeof(std::uint32_t) != 0) {
@@ -151,6 +136,9 @@ void Mmio::write(std::uint64_t offset, std::span<const std::byte> data) {
   std::uint32_t value = 0;
   std::memcpy(&value, data.data(), sizeof value);
   write_register(offset, value);
+  // What can be read changes by what is selected and by the status, not by what a driver does all
+  // the time.
+  if (offset != VIRTIO_MMIO_QUEUE_NOTIFY && offset != VIRTIO_MMIO_INTERRUPT_ACK) show();
 }
 
 void Mmio::write_register(std::uint64_t offset, std::uint32_t value) {
@@ -176,11 +164,9 @@ void Mmio::write_register(std::uint64_t offset, std::uint32_t value) {
     case VIRTIO_MMIO_QUEUE_NOTIFY:
       session_->notify(value);
       break;
-    case VIRTIO_MMIO_INTERRUPT_ACK: {
-      MutexLock lock(interrupt_mutex_);
-      interrupt_status_ &= ~value;
+    case VIRTIO_MMIO_INTERRUPT_ACK:
+      interrupt_status() &= ~(value & VIRTIO_MMIO_INT_CONFIG);
       break;
-    }
     case VIRTIO_MMIO_STATUS:
       session_->write_status(value);
       break;

@@ -39,6 +39,9 @@ class InterruptSink {
   virtual int queue_interrupt_fd(std::uint16_t /*queue*/) const { return -1; }
   // The device was reset: what is pending is void.
   virtual void clear() = 0;
+  // What the registers say is another, and not by a write to them that is under way: for
+  // transports that keep a copy for the driver.
+  virtual void changed() {}
 };
 
 // Which of a queue's three areas, or which half of an address.
@@ -92,6 +95,8 @@ class Session final : private QueueHost {
   bool read_config(std::uint64_t offset, std::span<std::byte> into) EXCLUDES(mutex_);
   bool write_config(std::uint64_t offset, std::span<const std::byte> from) EXCLUDES(mutex_);
   std::uint32_t config_generation() const EXCLUDES(mutex_);
+  // Bytes of configuration space.
+  std::uint32_t config_size() const { return traits_.config_size; }
 
   // Counts an access that the transport made nothing of.
   void count_bad_access() EXCLUDES(mutex_);
@@ -134,6 +139,7 @@ class Session final : private QueueHost {
   void clear_registers() REQUIRES(mutex_);
   bool accept_features() REQUIRES(mutex_);
   void copy_config() REQUIRES(thread_) EXCLUDES(mutex_);
+  void next_generation() REQUIRES(thread_) EXCLUDES(mutex_);
 
   QueueContext context(std::uint16_t queue, std::uint64_t features);
   Result<void> load(const SessionState& state) REQUIRES(thread_) EXCLUDES(mutex_);

@@ -31,6 +31,7 @@ Session::Session(Parts parts, DeviceTraits traits, std::vector<UniqueFd> notify)
       [this] {
         thread_.assert_held();
         copy_config();
+        parts_.interrupts->changed();
       });
   parts_.device->set_failure_listener([this](const Error& error) {
     thread_.assert_held();
@@ -168,6 +169,7 @@ void Session::needs_reset() {
     MutexLock lock(mutex_);
     status_ |= VIRTIO_CONFIG_S_NEEDS_RESET;
   }
+  parts_.interrupts->changed();
   // The driver learns of the bit by a change of configuration (VIRTIO 1.2, 2.1.2).
   parts_.interrupts->config_interrupt();
 }
@@ -224,13 +226,26 @@ void Session::kick_all() {
 
 void Session::config_changed() {
   thread_.assert_held();
+  // A driver believes what it has read between two looks at the generation that found the same one.
+  // Where it looks by itself, one that began before the change and one that ends after it both find
+  // another; one that does both within it is told by the interrupt to read again.
+  next_generation();
   copy_config();
+  next_generation();
+  bool heard = false;
+  {
+    MutexLock lock(mutex_);
+    heard = (status_ & VIRTIO_CONFIG_S_DRIVER_OK) != 0;
+  }
+  if (heard) parts_.interrupts->config_interrupt();
+}
+
+void Session::next_generation() {
   {
     MutexLock lock(mutex_);
     ++generation_;
-    if ((status_ & VIRTIO_CONFIG_S_DRIVER_OK) == 0) return;
   }
-  parts_.interrupts->config_interrupt();
+  parts_.interrupts->changed();
 }
 
 // Pause, save, restore

@@ -43,6 +43,7 @@ class MmioTest : public ::testing::Test {
         .out(1)
         .push();
   }
+  std::uint32_t interrupt_status() { return driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS); }
   bool notified(std::uint16_t queue) {
     pollfd poller{.fd = mmio_->notify_fd(queue), .events = POLLIN, .revents = 0};
     return ::poll(&poller, 1, 0) == 1;
@@ -96,40 +97,36 @@ TEST_F(MmioTest, StartsAndServesARequest) {
   EXPECT_EQ(ring_.written(head), std::string(512, 'd') + '\0');
   EXPECT_EQ(interrupt_.count, 1);
   EXPECT_EQ(driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS), std::uint32_t{VIRTIO_MMIO_INT_VRING});
-  driver_->set(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_CONFIG);
-  EXPECT_EQ(driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS), std::uint32_t{VIRTIO_MMIO_INT_VRING});
-  driver_->set(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
-  EXPECT_EQ(driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS), 0U);
 }
 
-TEST_F(MmioTest, AnAcknowledgementMayComeThroughItsEventfd) {
-  const auto status = [&] { return driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS); };
-  const auto interrupt = [&] {
-    ring_.set_used_event(ring_.used_index());
-    push_read();
-    kick();
-  };
+TEST_F(MmioTest, UsedBuffersAreACauseFromTheFirstOnUntilAReset) {
   start();
-  interrupt();
-  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_VRING});
-  mmio_->config_changed();
-  signal_eventfd(mmio_->acknowledge_fd());
-  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_CONFIG}) << "it is for queues alone";
-  // One that nobody has looked for yet does not take the next interrupt back.
-  interrupt();
-  signal_eventfd(mmio_->acknowledge_fd());
-  signal_eventfd(mmio_->acknowledge_fd());
-  interrupt();
-  EXPECT_EQ(interrupt_.count, 4);
-  EXPECT_EQ(status(), std::uint32_t{VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG});
-  // Nor does one that a reset has overtaken.
-  signal_eventfd(mmio_->acknowledge_fd());
-  driver_->set_status(0);
-  EXPECT_EQ(status(), 0U);
-  TestRing fresh(memory_, 16);
-  EXPECT_EQ(driver_->start(driver_->offered(), fresh.addresses()), kDriverOk);
+  ring_.set_used_event(0);
+  push_read();
+  EXPECT_EQ(interrupt_status(), 0U);
+  kick();
+  EXPECT_EQ(interrupt_status(), std::uint32_t{VIRTIO_MMIO_INT_VRING});
+  for (const std::uint32_t acknowledged : {VIRTIO_MMIO_INT_VRING, 3, -1}) {
+    driver_->set(VIRTIO_MMIO_INTERRUPT_ACK, acknowledged);
+    EXPECT_EQ(interrupt_status(), std::uint32_t{VIRTIO_MMIO_INT_VRING});
+  }
   mmio_->pause();
-  EXPECT_EQ(mmio_->save()->interrupt_status, 0U);
+  EXPECT_EQ(mmio_->save()->interrupt_status, std::uint32_t{VIRTIO_MMIO_INT_VRING});
+  mmio_->resume();
+  driver_->set_status(0);
+  EXPECT_EQ(interrupt_status(), 0U);
+}
+
+TEST_F(MmioTest, AChangeOfConfigurationIsACauseUntilItIsAcknowledged) {
+  start();
+  for (const std::uint32_t acknowledged : {VIRTIO_MMIO_INT_CONFIG, 3, -1}) {
+    mmio_->config_changed();
+    driver_->set(VIRTIO_MMIO_INTERRUPT_ACK, VIRTIO_MMIO_INT_VRING);
+    EXPECT_EQ(interrupt_status(), std::uint32_t{VIRTIO_MMIO_INT_CONFIG});
+    driver_->set(VIRTIO_MMIO_INTERRUPT_ACK, acknowledged);
+    EXPECT_EQ(interrupt_status(), 0U);
+  }
+  EXPECT_EQ(interrupt_.count, 3);
 }
 
 TEST_F(MmioTest, ServesWhatWaitedBeforeTheStart) {
@@ -287,31 +284,29 @@ TEST_F(MmioTest, ConfigurationSpaceOfEveryWidth) {
   EXPECT_EQ(mmio_->metrics().cfg_fails, 0U);
   const std::uint64_t end = VIRTIO_MMIO_CONFIG + sizeof(virtio_blk_config);
   EXPECT_EQ(driver_->get_as<std::uint8_t>(end), 0xff);
-  EXPECT_EQ(driver_->get_as<std::uint64_t>(end - 7), UINT64_MAX);
+  EXPECT_EQ(driver_->get_as<std::uint64_t>(end - 4) >> 32, UINT32_MAX);
   EXPECT_EQ(driver_->get_as<std::uint32_t>(Mmio::kSize - 4), UINT32_MAX);
-  EXPECT_EQ(mmio_->metrics().cfg_fails, 3U);
+  EXPECT_EQ(driver_->get_as<std::uint64_t>(Mmio::kSize - 4), UINT64_MAX);
+  EXPECT_EQ(mmio_->metrics().cfg_fails, 0U);
   driver_->set_as<std::uint8_t>(VIRTIO_MMIO_CONFIG, 1);
   driver_->set_as<std::uint64_t>(end - 1, 1);
   driver_->set_as<std::uint64_t>(Mmio::kSize - 8, 1);
-  EXPECT_EQ(mmio_->metrics().cfg_fails, 6U);
+  EXPECT_EQ(mmio_->metrics().cfg_fails, 3U);
   EXPECT_EQ(driver_->get_as<std::uint64_t>(VIRTIO_MMIO_CONFIG), 8U);
 }
 
 TEST_F(MmioTest, EveryAccessAnywhereIsHarmless) {
   for (std::uint64_t offset = 0; offset < VIRTIO_MMIO_CONFIG; ++offset) {
-    EXPECT_EQ(driver_->get_as<std::uint8_t>(offset), 0xff) << offset;
-    EXPECT_EQ(driver_->get_as<std::uint16_t>(offset), 0xffff) << offset;
-    EXPECT_EQ(driver_->get_as<std::uint64_t>(offset), UINT64_MAX) << offset;
-    if (offset % 4 != 0) {
-      EXPECT_EQ(driver_->get(offset), UINT32_MAX) << offset;
-    }
+    const auto byte = driver_->get_as<std::uint8_t>(offset);
+    EXPECT_EQ(driver_->get_as<std::uint16_t>(offset) & 0xff, byte) << offset;
+    EXPECT_EQ(driver_->get_as<std::uint64_t>(offset) & 0xff, byte) << offset;
     driver_->set_as<std::uint8_t>(offset, 0xff);
     driver_->set_as<std::uint16_t>(offset, 0xffff);
     driver_->set_as<std::uint64_t>(offset, 15);
     if (offset % 4 != 0) driver_->set(offset, 15);
   }
   EXPECT_EQ(driver_->status(), 0U);
-  EXPECT_EQ(mmio_->metrics().cfg_fails, 256U * 6 + 192 * 2);
+  EXPECT_EQ(mmio_->metrics().cfg_fails, 256U * 3 + 192);
   for (std::uint64_t offset = 0; offset < Mmio::kSize; offset += 4) {
     static_cast<void>(driver_->get(offset));
     driver_->set(offset, UINT32_MAX);
@@ -324,7 +319,7 @@ TEST_F(MmioTest, AChangedConfigurationIsTold) {
   start();
   const auto generation = driver_->get(VIRTIO_MMIO_CONFIG_GENERATION);
   mmio_->config_changed();
-  EXPECT_EQ(driver_->get(VIRTIO_MMIO_CONFIG_GENERATION), generation + 1);
+  EXPECT_NE(driver_->get(VIRTIO_MMIO_CONFIG_GENERATION), generation);
   EXPECT_EQ(driver_->get(VIRTIO_MMIO_INTERRUPT_STATUS), std::uint32_t{VIRTIO_MMIO_INT_CONFIG});
   driver_->set_status(0);
   mmio_->config_changed();
