@@ -173,9 +173,6 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
       config.machine.cpu_template.value_or(CpuTemplate::None) != CpuTemplate::None) {
     return fail(ErrorKind::kUnsupported, "CPU templates are not built yet");
   }
-  if (config.mmds_config) {
-    return fail(ErrorKind::kUnsupported, "mmds-config is not built yet; leave the section out");
-  }
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
   MOTE_CHECK(kvm.require_capabilities());
   // Here, while nothing waits. On a host that is a guest itself each leaf is an exit, and a second
@@ -185,6 +182,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
+  MOTE_CHECK(machine->add_metadata(config, nullptr));
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
@@ -221,6 +219,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
+  MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
@@ -243,9 +242,30 @@ Result<void> Machine::add_board(const BoardState* state) {
   return {};
 }
 
+// As the state says where there is one, since the guest knows it so.
+Result<void> Machine::add_metadata(const VmConfig& config, const MachineState* state) {
+  if (state == nullptr ? !config.mmds_config : !state->metadata) return {};
+  if (options_.metadata == nullptr || options_.metadata_metrics == nullptr) {
+    return fail(ErrorKind::kInternal, "mmds-config: the metadata service has nothing to give out");
+  }
+  if (state == nullptr) {
+    metadata_ = std::make_unique<metadata::Service>(*config.mmds_config, *options_.metadata,
+                                                    *options_.metadata_metrics);
+    return {};
+  }
+  MOTE_TRY(metadata_, metadata::Service::restore(*state->metadata, *options_.metadata,
+                                                 *options_.metadata_metrics));
+  return {};
+}
+
 Result<Machine::Devices> Machine::make_devices(const std::vector<ListedDevice>& devices,
                                                const std::vector<SavedDevice>* states) {
-  const virtio::DeviceServices services{.loop = loop_, .memory = memory_, .space = space_};
+  virtio::DeviceServices services{.loop = loop_, .memory = memory_, .space = space_};
+  if (metadata_) {
+    services.in_front_of_link = [this](std::string_view id, std::unique_ptr<network::Link> link) {
+      return metadata_->in_front_of(id, std::move(link));
+    };
+  }
   Devices made;
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const ListedDevice& listed = devices[i];

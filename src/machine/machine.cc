@@ -69,6 +69,7 @@ Result<MachineState> Machine::save() {
   }
   MOTE_TRY(state.vm, arch::save_vm(vm_));
   state.board = board_->save();
+  if (metadata_) state.metadata = metadata_->save();
   for (const AttachedDevice& device : devices_) {
     MOTE_TRY(virtio::MmioState transport, device.attachment.transport().save());
     state.devices.push_back({.section = std::string(device.section),

@@ -24,6 +24,7 @@
 #include "machine/vcpu_thread.h"
 #include "memory/address_space.h"
 #include "memory/guest_memory.h"
+#include "metadata/service.h"
 #include "virtio/kinds.h"
 
 namespace mote::machine {
@@ -31,6 +32,10 @@ namespace mote::machine {
 // What of a machine is not in its configuration: the process that it runs in.
 struct MachineOptions {
   BoardOptions board;
+  // What the metadata service gives out and counts in, which a machine with mmds-config needs. Both
+  // outlive the machine.
+  const metadata::Store* metadata = nullptr;
+  metadata::MmdsMetrics* metadata_metrics = nullptr;
   // Called once, on the machine thread, when the VM has ended: no vCPU runs any more, and nothing
   // is in flight.
   std::function<void(const devices::End&)> on_end;
@@ -99,6 +104,7 @@ class Machine {
 
   // Steps of assembly, in order. Devices are made before the VM has its controllers, as some bring
   // memory, and attached after.
+  Result<void> add_metadata(const VmConfig& config, const MachineState* state);
   Result<Devices> make_devices(const std::vector<ListedDevice>& devices,
                                const std::vector<SavedDevice>* states);
   Result<void> map_registers(std::size_t devices);
@@ -132,6 +138,7 @@ class Machine {
   bus::Bus mmio_;
   Rendezvous rendezvous_;
   std::unique_ptr<Board> board_;
+  std::unique_ptr<metadata::Service> metadata_;  // null: the guest has none
   std::vector<AttachedDevice> devices_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
   bool input_started_ = false;

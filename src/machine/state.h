@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/describe/class.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "arch/x86_64/vm_state.h"
 #include "machine/board.h"
 #include "machine/device_kinds.h"
+#include "metadata/state.h"
 #include "virtio/transport/state.h"
 
 namespace mote::machine {
@@ -27,7 +29,8 @@ struct MachineState {
   std::vector<arch::VcpuState> vcpus;  // by APIC id
   BoardState board;
   std::vector<SavedDevice> devices;  // in the order of their windows
+  std::optional<metadata::ServiceState> metadata = {};
 };
-BOOST_DESCRIBE_STRUCT(MachineState, (), (vm, vcpus, board, devices))
+BOOST_DESCRIBE_STRUCT(MachineState, (), (vm, vcpus, board, devices, metadata))
 
 }  // namespace mote::machine

@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/event_loop.h"
@@ -15,6 +17,10 @@
 #include "memory/address_space.h"
 #include "memory/guest_memory.h"
 #include "virtio/queue/queue.h"
+
+namespace mote::network {
+class Link;
+}
 
 namespace mote::virtio {
 
@@ -36,6 +42,11 @@ struct DeviceServices {
   EventLoop& loop;  // of the thread that owns the device
   const memory::GuestMemory& memory;
   memory::AddressSpace& space;  // where a device puts memory that it brings
+  // What the machine puts in front of the link of the interface with this id; null: nothing, for
+  // none.
+  std::function<std::unique_ptr<network::Link>(std::string_view id,
+                                               std::unique_ptr<network::Link> link)>
+      in_front_of_link = {};
 };
 
 //        start (each queue)              stop (each queue)

@@ -48,6 +48,11 @@ def debian():
 
 
 @pytest.fixture(scope="session")
+def cloud():
+    return built("MOTE_CLOUD", "guest/rootfs/build", "cloud")
+
+
+@pytest.fixture(scope="session")
 def reference_kernel():
     """name -> path of a reference kernel, vmlinux or bzImage."""
     directory = pathlib.Path(os.environ.get("MOTE_SHARED") or harness.TOP.parent / "shared") / "kernel"

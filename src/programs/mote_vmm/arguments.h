@@ -20,6 +20,7 @@ struct Arguments {
   bool no_seccomp = false;
   std::optional<std::string> config_file = {};
   std::string id = "anonymous-instance";
+  std::optional<std::string> metadata = {};
   // The log.
   std::optional<std::string> level = {};
   std::optional<std::string> log_path = {};

@@ -96,6 +96,7 @@ int run(std::span<const char* const> words, devices::BootTimer::Start start) {
     if (auto done = api::firecracker::apply(*file->logger); !done)
       return refuse(kExitError, done.error());
   }
+  settings.metadata = arguments->metadata;
   settings.end_fd = arguments->end_fd.value_or(-1);
   settings.board.exit_port = arguments->exit_port;
   if (arguments->boot_timer) settings.board.boot_timer = start;

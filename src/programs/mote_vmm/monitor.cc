@@ -70,13 +70,18 @@ std::string end_report(const End& end) {
 Result<End> run_monitor(MonitorSettings settings) {
   machine::kMachineThread.assert_held();
   MOTE_TRY(const auto loop, EventLoop::create());
+  metadata::Store metadata;
+  metadata::MmdsMetrics metadata_metrics;
+  if (settings.metadata) MOTE_CHECK(metadata.put_file(*settings.metadata));
   std::optional<End> ended;
-  MOTE_TRY(const auto machine,
-           machine::Machine::boot(*loop, settings.config,
-                                  {.board = settings.board, .on_end = [&](const End& end) {
-                                     ended = end;
-                                     loop->stop();
-                                   }}));
+  MOTE_TRY(const auto machine, machine::Machine::boot(*loop, settings.config,
+                                                      {.board = settings.board,
+                                                       .metadata = &metadata,
+                                                       .metadata_metrics = &metadata_metrics,
+                                                       .on_end = [&](const End& end) {
+                                                         ended = end;
+                                                         loop->stop();
+                                                       }}));
   MOTE_TRY(const Signals signals, Signals::watch(*loop, [&machine = *machine](int signal) {
              machine::kMachineThread.assert_held();
              if (signal == SIGWINCH) {

@@ -22,8 +22,9 @@ inline constexpr int kExitHangUp = 156;
 struct MonitorSettings {
   machine::VmConfig config;
   machine::BoardOptions board;
-  int terminal = -1;  // made raw while the VM runs, if it is a terminal
-  int end_fd = -1;    // gets the end's report; -1: nobody wants it
+  std::optional<std::string> metadata = {};  // a file of JSON for the metadata service
+  int terminal = -1;                         // made raw while the VM runs, if it is a terminal
+  int end_fd = -1;                           // gets the end's report; -1: nobody wants it
 };
 
 // Boots the machine, runs it to its end and cleans up. Ends the process then, or, for its caller to

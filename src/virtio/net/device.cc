@@ -22,7 +22,8 @@ constexpr std::uint32_t kConfigSize = offsetof(virtio_net_config, speed);
 
 constexpr std::uint64_t feature(unsigned bit) { return std::uint64_t{1} << bit; }
 
-Result<std::unique_ptr<network::Link>> open_link(const NetConfig& config) {
+Result<std::unique_ptr<network::Link>> open_link(const NetConfig& config,
+                                                 const DeviceServices& services) {
   MOTE_CHECK(check(config));
   auto tap = config.host_dev_name ? network::Tap::open(*config.host_dev_name, config.num_queues)
                                   : network::Tap::adopt(config.tap_fds);
@@ -30,7 +31,8 @@ Result<std::unique_ptr<network::Link>> open_link(const NetConfig& config) {
     return std::unexpected(
         std::move(tap.error()).within(fmt::format("interface '{}'", config.iface_id)));
   }
-  return std::move(*tap);
+  if (!services.in_front_of_link) return std::move(*tap);
+  return services.in_front_of_link(config.iface_id, std::move(*tap));
 }
 
 }  // namespace
@@ -70,13 +72,13 @@ Result<std::unique_ptr<Net>> Net::create(const NetConfig& config, const DeviceSe
 }
 
 Result<std::unique_ptr<Net>> Net::create(const NetConfig& config, const DeviceServices& services) {
-  MOTE_TRY(auto link, open_link(config));
+  MOTE_TRY(auto link, open_link(config, services));
   return create(config, services, std::move(link));
 }
 
 Result<std::unique_ptr<Net>> Net::restore(const NetConfig& config, const DeviceServices& services,
                                           const NetState& state) {
-  MOTE_TRY(auto link, open_link(config));
+  MOTE_TRY(auto link, open_link(config, services));
   return restore(config, services, state, std::move(link));
 }
 

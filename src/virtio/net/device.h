@@ -27,7 +27,8 @@ class Net final : public Device {
   static constexpr std::uint16_t kQueueSize = 256;
   static constexpr std::uint16_t kControlQueueSize = 64;
 
-  // Checks `config` and opens its tap. Errors name the interface.
+  // Checks `config` and opens its tap, in front of which the machine may put something. Errors name
+  // the interface.
   static Result<std::unique_ptr<Net>> create(const NetConfig& config,
                                              const DeviceServices& services);
   // As create(), for a driver that knows the device as `state` says. An error when the number of

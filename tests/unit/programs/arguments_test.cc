@@ -139,8 +139,8 @@ TEST(Arguments, WantsAMachineAndNoApi) {
 TEST(Arguments, RefusesFirecrackersOtherFlagsAsNotBuilt) {
   for (const char* flag :
        {"--api-sock", "--describe-snapshot", "--enable-pci", "--http-api-max-payload-size",
-        "--metadata", "--metrics-path", "--mmds-size-limit", "--parent-cpu-time-us",
-        "--seccomp-filter", "--snapshot-version", "--start-time-cpu-us", "--start-time-us"}) {
+        "--metrics-path", "--mmds-size-limit", "--parent-cpu-time-us", "--seccomp-filter",
+        "--snapshot-version", "--start-time-cpu-us", "--start-time-us"}) {
     for (const Result<Arguments>& result : {run({flag}), run({flag, "x"}), parsed({flag})}) {
       ASSERT_FALSE(result) << flag;
       EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported) << flag;

@@ -1,0 +1,89 @@
+#include "metadata/token.h"
+
+#include <sodium.h>
+
+#include <cstring>
+#include <ctime>
+
+namespace mote::metadata {
+namespace {
+
+constexpr std::size_t kNonceSize = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
+constexpr std::size_t kTagSize = crypto_aead_xchacha20poly1305_ietf_ABYTES;
+constexpr int kVariant = sodium_base64_VARIANT_URLSAFE_NO_PADDING;
+
+// What a token is before it is text.
+struct Sealed {
+  std::array<unsigned char, kNonceSize> nonce;
+  std::array<unsigned char, sizeof(std::int64_t) + kTagSize> box;  // milliseconds, and their tag
+};
+static_assert(sizeof(Sealed) * 4 / 3 == Tokens::kLength && sizeof(Sealed) % 3 == 0);
+
+std::chrono::milliseconds time_since_boot() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::chrono::duration_cast<std::chrono::milliseconds>(
+      std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec));
+}
+
+}  // namespace
+
+Tokens::Tokens(Clock clock) : clock_(clock ? std::move(clock) : time_since_boot) {
+  static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
+}
+
+Tokens::~Tokens() { sodium_memzero(key_.data(), key_.size()); }
+
+Result<void> Tokens::make_key() {
+  if (has_key_) return {};
+  if (sodium_init() < 0) return fail(ErrorKind::kInternal, "libsodium does not start");
+  crypto_aead_xchacha20poly1305_ietf_keygen(key_.data());
+  has_key_ = true;
+  return {};
+}
+
+Result<std::string> Tokens::issue(std::uint32_t life) {
+  if (life < kShortestTokenLife || life > kLongestTokenLife) {
+    return fail(ErrorKind::kInvalid, "a token's life is {} seconds; it must be from {} to {}", life,
+                kShortestTokenLife, kLongestTokenLife);
+  }
+  MOTE_CHECK(make_key());
+  const std::int64_t end = (clock_() + std::chrono::seconds(life)).count();
+  std::array<unsigned char, sizeof end> plain{};
+  std::memcpy(plain.data(), &end, sizeof end);
+  // A random nonce of this length never comes twice.
+  Sealed sealed{};
+  randombytes_buf(sealed.nonce.data(), sealed.nonce.size());
+  if (crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.box.data(), nullptr, plain.data(),
+                                                 plain.size(), nullptr, 0, nullptr,
+                                                 sealed.nonce.data(), key_.data()) != 0) {
+    return fail(ErrorKind::kInternal, "libsodium encrypts no token");
+  }
+  std::string token(kLength + 1, '\0');
+  sodium_bin2base64(token.data(), token.size(), reinterpret_cast<const unsigned char*>(&sealed),
+                    sizeof sealed, kVariant);
+  token.pop_back();
+  return token;
+}
+
+bool Tokens::good(std::string_view token) const {
+  if (!has_key_ || token.size() != kLength) return false;
+  Sealed sealed{};
+  std::size_t length = 0;
+  if (sodium_base642bin(reinterpret_cast<unsigned char*>(&sealed), sizeof sealed, token.data(),
+                        token.size(), nullptr, &length, nullptr, kVariant) != 0 ||
+      length != sizeof sealed) {
+    return false;
+  }
+  std::int64_t end = 0;
+  std::array<unsigned char, sizeof end> plain{};
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain.data(), nullptr, nullptr, sealed.box.data(),
+                                                 sealed.box.size(), nullptr, 0, sealed.nonce.data(),
+                                                 key_.data()) != 0) {
+    return false;
+  }
+  std::memcpy(&end, plain.data(), sizeof end);
+  return clock_().count() < end;
+}
+
+}  // namespace mote::metadata
