@@ -19,37 +19,45 @@ Worker::~Worker() {
   {
     MutexLock lock(mutex_);
     ending_ = true;
-    changed_.notify_all();
   }
+  changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
 
 void Worker::wait() {
   MutexLock lock(mutex_);
-  while (busy_ || task_) changed_.wait(mutex_);
+  while (busy_ || task_ || last_) changed_.wait(mutex_);
 }
 
 void Worker::run(Task next) {
-  wait();
-  MutexLock lock(mutex_);
-  task_ = std::move(next);
+  {
+    MutexLock lock(mutex_);
+    while (busy_ || task_) changed_.wait(mutex_);
+    task_ = std::move(next);
+  }
   changed_.notify_all();
 }
 
-void Worker::main() {
-  while (true) {
-    Task task;
-    {
-      MutexLock lock(mutex_);
-      busy_ = false;
-      changed_.notify_all();
-      while (!task_ && !ending_) changed_.wait(mutex_);
-      if (!task_) return;
-      task = std::exchange(task_, Task());
-      busy_ = true;
-    }
-    task();
+void Worker::run_last(Task last) {
+  {
+    MutexLock lock(mutex_);
+    last_ = std::move(last);
+    ending_ = true;
   }
+  changed_.notify_all();
+}
+
+Worker::Task Worker::next() {
+  MutexLock lock(mutex_);
+  busy_ = false;
+  if (!task_) changed_.notify_all();
+  while (!task_ && !ending_) changed_.wait(mutex_);
+  busy_ = task_ || last_;
+  return std::exchange(task_ ? task_ : last_, Task());
+}
+
+void Worker::main() {
+  while (Task task = next()) task();
 }
 
 }  // namespace mote

@@ -1,6 +1,8 @@
 // Worker is a thread that does one task after another as it is told.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 #include <memory>
 #include <thread>
@@ -14,8 +16,10 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // Starts the thread on `first`.
-  static Result<std::unique_ptr<Worker>> start(Task first);
+  // Starts the thread on `first`. Without a task it waits for one: the scheduler puts a new thread
+  // behind whoever made it, but one that is woken on a processor that is idle. Errors: the host has
+  // no thread for it.
+  static Result<std::unique_ptr<Worker>> start(Task first = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   // Waits for what it does, and ends the thread.
@@ -25,14 +29,21 @@ class Worker {
   void wait() EXCLUDES(mutex_);
   // Gives it its next task, once the one before is done.
   void run(Task next) EXCLUDES(mutex_);
+  // Gives it the task that it ends with, for when it has done what it does now. Does not wait.
+  void run_last(Task last) EXCLUDES(mutex_);
+  // Sends the thread a signal. Before its end has been waited for.
+  void signal(int number) { ::pthread_kill(thread_.native_handle(), number); }
 
  private:
   explicit Worker(Task first) : task_(std::move(first)) {}
   void main() EXCLUDES(mutex_);
+  // Waits for the next task; empty: there is none any more.
+  Task next() EXCLUDES(mutex_);
 
   Mutex mutex_;
   Condition changed_;
   Task task_ GUARDED_BY(mutex_);  // empty: idle
+  Task last_ GUARDED_BY(mutex_);  // for when there is no other
   bool busy_ GUARDED_BY(mutex_) = false;
   bool ending_ GUARDED_BY(mutex_) = false;
   std::thread thread_;

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include <latch>
+#include <memory>
 #include <utility>
 
 #include "arch/x86_64/boot.h"
@@ -70,6 +72,13 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
+// KVM, with all that a machine needs of it.
+Result<std::shared_ptr<const kvm::Kvm>> open_kvm() {
+  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
+  MOTE_CHECK(kvm.require_capabilities());
+  return std::make_shared<const kvm::Kvm>(std::move(kvm));
+}
+
 // A VM with its RAM and nothing else. Memory comes before the controllers, and so do the devices
 // that bring some: the controllers' registration leaves a grace period that a change of slots waits
 // out.
@@ -125,19 +134,38 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
+// KVM's CPUID, as asked on one thread and waited for by others.
+struct SupportedCpuid {
+  std::latch asked{1};
+  Result<std::vector<kvm_cpuid_entry2>> leaves;  // once asked
+};
+
+// Has `thread`, which the first vCPU will run on, ask for KVM's CPUID. On a host that is a guest
+// itself each leaf is an exit; meanwhile the machine thread waits for KVM, too.
+std::shared_ptr<const SupportedCpuid> ask_for_cpuid(std::shared_ptr<const kvm::Kvm> kvm,
+                                                    Worker& thread) {
+  auto answer = std::make_shared<SupportedCpuid>();
+  thread.run([kvm = std::move(kvm), answer] {
+    answer->leaves = kvm->supported_cpuid();
+    answer->asked.count_down();
+  });
+  return answer;
+}
+
 // What each vCPU is given on its own thread: its CPUID, of what KVM supports, and its MSRs.
 // Outlived by `vm`.
 VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
-                                  std::vector<kvm_cpuid_entry2> leaves,
+                                  std::shared_ptr<const SupportedCpuid> cpuid,
                                   const MachineConfig& config) {
-  const auto supported = std::make_shared<const std::vector<kvm_cpuid_entry2>>(std::move(leaves));
   const bool deadline = kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
   // Asking a vCPU makes KVM load it, so the VM is asked where it knows.
   const bool vm_knows_tsc = vm.check(KVM_CAP_VM_TSC_CONTROL) != 0;
-  return [supported, deadline, vm_knows_tsc, &vm, cpus = config.vcpu_count, smt = config.smt](
-             const kvm::Vcpu& vcpu, unsigned index) -> Result<void> {
+  return [supported = std::move(cpuid), deadline, vm_knows_tsc, &vm, cpus = config.vcpu_count,
+          smt = config.smt](const kvm::Vcpu& vcpu, unsigned index) -> Result<void> {
+    supported->asked.wait();
+    if (!supported->leaves) return std::unexpected(supported->leaves.error());
     MOTE_TRY(const std::uint32_t tsc_khz, vm_knows_tsc ? vm.tsc_khz() : vcpu.tsc_khz());
-    MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = *supported,
+    MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = *supported->leaves,
                                                  .cpus = cpus,
                                                  .smt = smt,
                                                  .tsc_khz = tsc_khz,
@@ -173,23 +201,21 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
       config.machine.cpu_template.value_or(CpuTemplate::None) != CpuTemplate::None) {
     return fail(ErrorKind::kUnsupported, "CPU templates are not built yet");
   }
-  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
-  MOTE_CHECK(kvm.require_capabilities());
-  // Here, while nothing waits. On a host that is a guest itself each leaf is an exit, and a second
-  // thread that asks gains nothing: it is busy where the memory slots wait for a grace period.
-  MOTE_TRY(auto leaves, kvm.supported_cpuid());
+  MOTE_TRY(auto first_thread, Worker::start());
+  MOTE_TRY(const auto kvm, open_kvm());
+  const auto cpuid = ask_for_cpuid(kvm, *first_thread);
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine, needs_shared_memory(config)));
-  MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
+  MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
+      new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
   MOTE_CHECK(machine->add_metadata(config, nullptr));
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   // The vCPUs get ready on their own threads meanwhile.
   machine->add_vcpus(std::move(vcpus));
-  MOTE_CHECK(machine->start_vcpus(
-      set_up_of_vcpus(machine->kvm_, machine->vm_, std::move(leaves), config.machine)));
+  MOTE_CHECK(machine->start_vcpus(set_up_of_vcpus(*kvm, machine->vm_, cpuid, config.machine),
+                                  std::move(first_thread)));
   MOTE_TRY(const arch::BootState entry, load_software(machine->memory_, config, devices.size(),
                                                       machine->options_.board.com2.has_value()));
   kvm_regs regs{};
@@ -214,11 +240,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
-  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
-  MOTE_CHECK(kvm.require_capabilities());
-  MOTE_TRY(kvm::Vm vm, make_vm(kvm, memory, config.machine));
+  MOTE_TRY(const auto kvm, open_kvm());
+  MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), std::move(kvm), std::move(vm)));
+      new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
   MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
   MOTE_CHECK(machine->map_registers(devices.size()));
@@ -332,9 +357,9 @@ void Machine::add_vcpus(std::vector<kvm::Vcpu> vcpus) {
   }
 }
 
-Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up) {
+Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up, std::unique_ptr<Worker> thread) {
   for (const auto& vcpu : vcpus_) {
-    if (!vcpu->started()) MOTE_CHECK(vcpu->start(set_up));
+    if (!vcpu->started()) MOTE_CHECK(vcpu->start(set_up, std::move(thread)));
   }
   return {};
 }

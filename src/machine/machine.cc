@@ -18,8 +18,8 @@ std::vector<memory::Range> device_windows(const memory::GuestMemory& memory) {
 
 }  // namespace
 
-Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
-                 kvm::Vm vm)
+Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory,
+                 std::shared_ptr<const kvm::Kvm> kvm, kvm::Vm vm)
     : loop_(loop),
       options_(std::move(options)),
       memory_(std::move(memory)),
@@ -33,6 +33,7 @@ Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory me
 Machine::~Machine() {
   kMachineThread.assert_held();
   stop_vcpus();
+  vcpus_.clear();
   space_.close();
 }
 
@@ -57,7 +58,7 @@ Result<MachineState> Machine::save() {
     return fail(ErrorKind::kState, "a machine is saved while it is paused, and this one runs");
   }
   MachineState state;
-  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_.msr_indices());
+  MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_->msr_indices());
   const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices);
   const auto xsave_size = static_cast<std::size_t>(vm_.check(KVM_CAP_XSAVE2));
   // The vCPUs first: reading them lets KVM settle what the controllers still had for them.
@@ -132,7 +133,6 @@ void Machine::stop_vcpus() {
   if (vcpus_.empty()) return;
   rendezvous_.give(Rendezvous::Order::kStop, [this] { kick_all(); });
   wait_for_vcpus();
-  vcpus_.clear();
 }
 
 void Machine::finish() {

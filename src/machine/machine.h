@@ -99,8 +99,8 @@ class Machine {
  private:
   using Devices = std::vector<std::unique_ptr<virtio::Device>>;
 
-  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory, kvm::Kvm kvm,
-          kvm::Vm vm);
+  Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory memory,
+          std::shared_ptr<const kvm::Kvm> kvm, kvm::Vm vm);
 
   // Steps of assembly, in order. Devices are made before the VM has its controllers, as some bring
   // memory, and attached after.
@@ -112,8 +112,9 @@ class Machine {
   Result<void> attach_devices(const std::vector<ListedDevice>& devices, Devices made,
                               const std::vector<SavedDevice>* states);
   void add_vcpus(std::vector<kvm::Vcpu> vcpus);
-  // Starts those that have no thread yet.
-  Result<void> start_vcpus(const VcpuThread::SetUp& set_up);
+  // Starts those that have no thread yet; the first of them on `thread`, where there is one.
+  Result<void> start_vcpus(const VcpuThread::SetUp& set_up,
+                           std::unique_ptr<Worker> thread = nullptr);
 
   void pause_devices();
   void kick_all();
@@ -129,7 +130,7 @@ class Machine {
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
   MappedMemory registers_;  // a page a device, in their order: virtio::RegisterPage's memory
-  kvm::Kvm kvm_;
+  std::shared_ptr<const kvm::Kvm> kvm_;
   kvm::Vm vm_;
   kvm::Slots slots_;
   memory::AddressSpace space_;

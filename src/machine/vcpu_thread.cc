@@ -3,7 +3,6 @@
 #include <signal.h>
 
 #include <mutex>
-#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -35,23 +34,24 @@ void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memo
 
 }  // namespace
 
-VcpuThread::~VcpuThread() {
-  if (thread_.joinable()) thread_.join();
-}
-
-Result<void> VcpuThread::start(SetUp set_up) {
+Result<void> VcpuThread::start(SetUp set_up, std::unique_ptr<Worker> thread) {
   install_kick_handler();
-  try {
-    thread_ = std::thread([this, set_up = std::move(set_up)] { main(set_up); });
-  } catch (const std::system_error& error) {
-    return fail_errno(error.code().value(), "start the thread of vCPU {}", index_);
+  auto task = [this, set_up = std::move(set_up)] { main(set_up); };
+  if (thread) {
+    thread_ = std::move(thread);
+    thread_->run_last(std::move(task));
+    return {};
   }
+  auto started = Worker::start(std::move(task));
+  if (!started) {
+    return std::unexpected(std::move(started.error()).within(fmt::format("vCPU {}", index_)));
+  }
+  thread_ = std::move(*started);
   return {};
 }
 
 void VcpuThread::kick() {
-  if (started() && !stopped_.load(std::memory_order_acquire))
-    ::pthread_kill(thread_.native_handle(), kick_signal());
+  if (started() && !stopped_.load(std::memory_order_acquire)) thread_->signal(kick_signal());
 }
 
 Result<const kvm::Vcpu*> VcpuThread::settled() {

@@ -5,10 +5,11 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
-#include <thread>
 
 #include "base/result.h"
+#include "base/worker.h"
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
@@ -48,12 +49,13 @@ class VcpuThread {
   VcpuThread(const VcpuThread&) = delete;
   VcpuThread& operator=(const VcpuThread&) = delete;
   // A thread that was started must have been ordered to stop.
-  ~VcpuThread();
+  ~VcpuThread() = default;
 
   // Starts the thread on `set_up`, where there is one; then it follows the order in force. A set-up
-  // that fails ends the VM. Errors: the host has no thread for it.
-  Result<void> start(SetUp set_up);
-  bool started() const { return thread_.joinable(); }
+  // that fails ends the VM. `thread`: one that is there already, for when it has done what it does
+  // now. Errors: the host has no thread for it.
+  Result<void> start(SetUp set_up, std::unique_ptr<Worker> thread = nullptr);
+  bool started() const { return thread_ != nullptr; }
   // Where the vCPU enters the guest when it is first let run. Before that.
   void enter_at(const kvm_regs& regs, const kvm_sregs& sregs) { entry_ = {regs, sregs}; }
   // Makes the thread look at the order in force. From the machine thread.
@@ -87,8 +89,8 @@ class VcpuThread {
   std::atomic<bool> stopped_ = false;
   bool has_run_ = false;  // its own thread's
   VcpuMetrics metrics_;
-  std::optional<Entry> entry_;  // handed over with the order to run
-  std::thread thread_;
+  std::optional<Entry> entry_;      // handed over with the order to run
+  std::unique_ptr<Worker> thread_;  // ends before all that it uses
 };
 
 }  // namespace mote::machine

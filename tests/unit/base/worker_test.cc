@@ -1,0 +1,71 @@
+#include "base/worker.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <latch>
+#include <thread>
+#include <vector>
+
+namespace mote {
+namespace {
+
+TEST(Worker, DoesItsFirstTask) {
+  std::atomic<int> done = 0;
+  auto worker = Worker::start([&] { ++done; });
+  ASSERT_TRUE(worker);
+  (*worker)->wait();
+  EXPECT_EQ(done, 1);
+}
+
+TEST(Worker, WaitsForATaskAndEndsWithoutOne) {
+  auto worker = Worker::start();
+  ASSERT_TRUE(worker);
+  (*worker)->wait();
+}
+
+TEST(Worker, DoesOneTaskAfterAnotherOnOneThread) {
+  auto worker = Worker::start();
+  ASSERT_TRUE(worker);
+  std::vector<int> order;
+  std::thread::id thread;
+  for (int i = 0; i < 100; ++i) {
+    (*worker)->run([&order, &thread, i] {
+      if (i == 0) thread = std::this_thread::get_id();
+      if (thread == std::this_thread::get_id()) order.push_back(i);
+    });
+  }
+  (*worker)->wait();
+  ASSERT_EQ(order.size(), 100U);
+  EXPECT_EQ(order.back(), 99);
+  EXPECT_NE(thread, std::this_thread::get_id());
+}
+
+TEST(Worker, DoesItsLastTaskWhenTheOneBeforeIsDone) {
+  std::latch go(1);
+  std::vector<int> order;
+  auto worker = Worker::start();
+  ASSERT_TRUE(worker);
+  (*worker)->run([&] {
+    go.wait();
+    order.push_back(1);
+  });
+  // Comes back though the first is not done.
+  (*worker)->run_last([&] { order.push_back(2); });
+  go.count_down();
+  worker->reset();
+  EXPECT_EQ(order, (std::vector{1, 2}));
+}
+
+TEST(Worker, DoesWhatItWasGivenBeforeItEnds) {
+  std::atomic<int> done = 0;
+  for (int i = 0; i < 100; ++i) {
+    auto worker = Worker::start();
+    ASSERT_TRUE(worker);
+    (*worker)->run([&] { ++done; });
+  }
+  EXPECT_EQ(done, 100);
+}
+
+}  // namespace
+}  // namespace mote
