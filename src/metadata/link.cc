@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 
@@ -19,6 +20,8 @@ using network::kHeaderSize;
 using network::kMaxFrameSize;
 
 constexpr std::size_t kMostParts = 1024;  // Link's
+// A timer is set for no sooner.
+constexpr std::chrono::milliseconds kSoonest{1};
 
 std::size_t length_of(std::span<const iovec> parts) {
   std::size_t length = 0;
@@ -158,17 +161,19 @@ void MetadataLink::announce_soon() {
 void MetadataLink::set_timer() {
   const std::optional<Time> due = end_.deadline();
   if (!due || loop_ == nullptr || (timer_set_ && *timer_set_ <= *due)) return;
-  if (!timer_) {
-    auto timer = loop_->timer([this] { tick(); });
-    if (!timer) return log::error("{}: metadata: {}", name(), timer.error().text());
-    timer_ = std::move(*timer);
+  const auto delay = std::max<Time::duration>(*due - Time::clock::now(), kSoonest);
+  const auto set = [&]() -> Result<void> {
+    if (!timer_) {
+      MOTE_TRY(timer_, loop_->timer([this] { tick(); }));
+    }
+    return timer_->set(delay);
+  };
+  if (const auto done = set(); done) {
+    timer_set_ = due;
+  } else if (!std::exchange(complained_, true)) {
+    // What the guest loses is then not sent again.
+    log::error("{}: the metadata service has no timer: {}", name(), done.error().text());
   }
-  const auto delay =
-      std::max<Time::duration>(*due - Time::clock::now(), std::chrono::milliseconds(1));
-  if (const auto set = timer_->set(delay); !set) {
-    return log::error("{}: metadata: {}", name(), set.error().text());
-  }
-  timer_set_ = due;
 }
 
 void MetadataLink::tick() {

@@ -41,6 +41,7 @@ class MetadataLink final : public network::Link {
   bool announcing_ = false;  // announce() is posted
   std::optional<EventLoop::Timer> timer_;
   std::optional<Time> timer_set_;  // when it is due
+  bool complained_ = false;        // of a timer that fails
   std::vector<iovec> parts_;
   // Dies with the link, so that what was posted knows.
   std::shared_ptr<void> alive_ = std::make_shared<char>();

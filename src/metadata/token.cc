@@ -1,9 +1,18 @@
 #include "metadata/token.h"
 
 #include <sodium.h>
+#include <sys/random.h>
 
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <span>
+
+// The library's own would bring sodium_init() and with it all of the library, 300 KiB of it. What
+// is called here needs no sodium_init(): that chooses faster code than the portable one, and a
+// source of random numbers.
+extern "C" void sodium_misuse() { std::abort(); }
 
 namespace mote::metadata {
 namespace {
@@ -19,6 +28,13 @@ struct Sealed {
 };
 static_assert(sizeof(Sealed) * 4 / 3 == Tokens::kLength && sizeof(Sealed) % 3 == 0);
 
+Result<void> fill_with_random(std::span<unsigned char> bytes) {
+  // The kernel gives so few at once, and whole.
+  if (::getrandom(bytes.data(), bytes.size(), GRND_NONBLOCK) == static_cast<ssize_t>(bytes.size()))
+    return {};
+  return fail_errno(errno, "the host gives no random numbers for a token");
+}
+
 std::chrono::milliseconds time_since_boot() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
@@ -32,12 +48,11 @@ Tokens::Tokens(Clock clock) : clock_(clock ? std::move(clock) : time_since_boot)
   static_assert(kKeySize == crypto_aead_xchacha20poly1305_ietf_KEYBYTES);
 }
 
-Tokens::~Tokens() { sodium_memzero(key_.data(), key_.size()); }
+Tokens::~Tokens() { ::explicit_bzero(key_.data(), key_.size()); }
 
 Result<void> Tokens::make_key() {
   if (has_key_) return {};
-  if (sodium_init() < 0) return fail(ErrorKind::kInternal, "libsodium does not start");
-  crypto_aead_xchacha20poly1305_ietf_keygen(key_.data());
+  MOTE_CHECK(fill_with_random(key_));
   has_key_ = true;
   return {};
 }
@@ -53,7 +68,7 @@ Result<std::string> Tokens::issue(std::uint32_t life) {
   std::memcpy(plain.data(), &end, sizeof end);
   // A random nonce of this length never comes twice.
   Sealed sealed{};
-  randombytes_buf(sealed.nonce.data(), sealed.nonce.size());
+  MOTE_CHECK(fill_with_random(sealed.nonce));
   if (crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.box.data(), nullptr, plain.data(),
                                                  plain.size(), nullptr, 0, nullptr,
                                                  sealed.nonce.data(), key_.data()) != 0) {

@@ -34,7 +34,8 @@ class Tokens {
   ~Tokens();
 
   // A token that is good for `life` seconds, kShortestTokenLife to kLongestTokenLife. Errors:
-  // kInvalid: another life; kInternal: the library refuses its work.
+  // kInvalid: another life; kInternal: the library refuses its work;
+  // others: the host has no random numbers.
   Result<std::string> issue(std::uint32_t life);
   // Whether `token` is one of issue()'s, unchanged, and its time has not come. Takes the same work
   // whatever is in it.
