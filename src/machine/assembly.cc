@@ -2,7 +2,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
-#include <latch>
 #include <memory>
 #include <utility>
 
@@ -10,9 +9,9 @@
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/memory_map.h"
-#include "arch/x86_64/msrs.h"
 #include "arch/x86_64/registers.h"
 #include "machine/machine.h"
+#include "machine/processors.h"
 
 namespace mote::machine {
 
@@ -72,10 +71,15 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
-// KVM, with all that a machine needs of it.
-Result<std::shared_ptr<const kvm::Kvm>> open_kvm() {
+// KVM, with all that the machine needs of it.
+Result<std::shared_ptr<const kvm::Kvm>> open_kvm(const VmConfig& config) {
   MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
-  MOTE_CHECK(kvm.require_capabilities());
+  std::vector<kvm::CapabilityChange> changes;
+  if (config.cpu_config) {
+    MOTE_TRY(arch::CpuModifiers modifiers, parse(*config.cpu_config));
+    changes = std::move(modifiers.capabilities);
+  }
+  MOTE_CHECK(kvm.require_capabilities(changes));
   return std::make_shared<const kvm::Kvm>(std::move(kvm));
 }
 
@@ -134,47 +138,6 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
-// KVM's CPUID, as asked on one thread and waited for by others.
-struct SupportedCpuid {
-  std::latch asked{1};
-  Result<std::vector<kvm_cpuid_entry2>> leaves;  // once asked
-};
-
-// Has `thread`, which the first vCPU will run on, ask for KVM's CPUID. On a host that is a guest
-// itself each leaf is an exit; meanwhile the machine thread waits for KVM, too.
-std::shared_ptr<const SupportedCpuid> ask_for_cpuid(std::shared_ptr<const kvm::Kvm> kvm,
-                                                    Worker& thread) {
-  auto answer = std::make_shared<SupportedCpuid>();
-  thread.run([kvm = std::move(kvm), answer] {
-    answer->leaves = kvm->supported_cpuid();
-    answer->asked.count_down();
-  });
-  return answer;
-}
-
-// What each vCPU is given on its own thread: its CPUID, of what KVM supports, and its MSRs.
-// Outlived by `vm`.
-VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
-                                  std::shared_ptr<const SupportedCpuid> cpuid,
-                                  const MachineConfig& config) {
-  const bool deadline = kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0;
-  // Asking a vCPU makes KVM load it, so the VM is asked where it knows.
-  const bool vm_knows_tsc = vm.check(KVM_CAP_VM_TSC_CONTROL) != 0;
-  return [supported = std::move(cpuid), deadline, vm_knows_tsc, &vm, cpus = config.vcpu_count,
-          smt = config.smt](const kvm::Vcpu& vcpu, unsigned index) -> Result<void> {
-    supported->asked.wait();
-    if (!supported->leaves) return std::unexpected(supported->leaves.error());
-    MOTE_TRY(const std::uint32_t tsc_khz, vm_knows_tsc ? vm.tsc_khz() : vcpu.tsc_khz());
-    MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = *supported->leaves,
-                                                 .cpus = cpus,
-                                                 .smt = smt,
-                                                 .tsc_khz = tsc_khz,
-                                                 .tsc_deadline_timer = deadline}));
-    MOTE_CHECK(vcpu.set_cpuid(arch::vcpu_cpuid(cpuid, index)));
-    return vcpu.set_msrs(arch::boot_msrs());
-  };
-}
-
 }  // namespace
 
 Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bool shared) {
@@ -197,12 +160,8 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bo
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
   const std::vector<ListedDevice> devices = list_devices(config);
-  if (config.cpu_config ||
-      config.machine.cpu_template.value_or(CpuTemplate::None) != CpuTemplate::None) {
-    return fail(ErrorKind::kUnsupported, "CPU templates are not built yet");
-  }
   MOTE_TRY(auto first_thread, Worker::start());
-  MOTE_TRY(const auto kvm, open_kvm());
+  MOTE_TRY(const auto kvm, open_kvm(config));
   const auto cpuid = ask_for_cpuid(kvm, *first_thread);
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine, needs_shared_memory(config)));
   MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
@@ -212,10 +171,16 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
-  // The vCPUs get ready on their own threads meanwhile.
+  // Without a template the vCPUs get ready on their own threads meanwhile.
+  VcpuThread::SetUp set_up;
+  if (has_template(config)) {
+    MOTE_CHECK(set_up_by_template(*kvm, machine->vm_, *cpuid, config, vcpus));
+    machine->template_msrs_ = msrs_of_template(config);
+  } else {
+    set_up = set_up_of_vcpus(*kvm, machine->vm_, cpuid, config.machine);
+  }
   machine->add_vcpus(std::move(vcpus));
-  MOTE_CHECK(machine->start_vcpus(set_up_of_vcpus(*kvm, machine->vm_, cpuid, config.machine),
-                                  std::move(first_thread)));
+  MOTE_CHECK(machine->start_vcpus(set_up, std::move(first_thread)));
   MOTE_TRY(const arch::BootState entry, load_software(machine->memory_, config, devices.size(),
                                                       machine->options_.board.com2.has_value()));
   kvm_regs regs{};
@@ -240,7 +205,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
-  MOTE_TRY(const auto kvm, open_kvm());
+  MOTE_TRY(const auto kvm, open_kvm(config));
   MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
@@ -256,6 +221,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
   machine->add_vcpus(std::move(vcpus));
+  machine->template_msrs_ = msrs_of_template(config);
   return machine;
 }
 

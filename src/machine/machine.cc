@@ -59,7 +59,7 @@ Result<MachineState> Machine::save() {
   }
   MachineState state;
   MOTE_TRY(const std::vector<std::uint32_t> indices, kvm_->msr_indices());
-  const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices);
+  const std::vector<std::uint32_t> msrs = arch::msrs_to_save(indices, template_msrs_);
   const auto xsave_size = static_cast<std::size_t>(vm_.check(KVM_CAP_XSAVE2));
   // The vCPUs first: reading them lets KVM settle what the controllers still had for them.
   wait_for_vcpus();

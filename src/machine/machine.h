@@ -142,6 +142,7 @@ class Machine {
   std::unique_ptr<metadata::Service> metadata_;  // null: the guest has none
   std::vector<AttachedDevice> devices_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+  std::vector<std::uint32_t> template_msrs_;  // saved besides those that are saved anyway
   bool input_started_ = false;
   bool finished_ = false;
   // Dies with the machine, so that what was posted knows.

@@ -19,8 +19,9 @@ std::string configuration(const Machine& machine, const std::string& kernel,
   if (!machine.boot_args.empty()) boot += fmt::format(R"(, "boot_args": "{}")", machine.boot_args);
   if (!machine.initrd.empty()) boot += fmt::format(R"(, "initrd_path": "{}")", machine.initrd);
   return fmt::format(
-      R"({{"boot-source": {{{}}}, "drives": [{}], "machine-config": {{"vcpu_count": {}, "mem_size_mib": {}}}, "logger": {{"log_path": "{}"}}}})",
-      boot, fmt::join(machine.drives, ", "), machine.vcpus, machine.memory_mib, log);
+      R"({{"boot-source": {{{}}}, "drives": [{}], "machine-config": {{"vcpu_count": {}, "mem_size_mib": {}{}}}, "logger": {{"log_path": "{}"}}{}}})",
+      boot, fmt::join(machine.drives, ", "), machine.vcpus, machine.memory_mib,
+      machine.machine_fields, log, machine.sections);
 }
 
 }  // namespace

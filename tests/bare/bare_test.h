@@ -25,6 +25,8 @@ struct Machine {
   std::string boot_args = {};            // empty: left out
   std::string initrd = {};               // a path; empty: left out
   std::vector<std::string> drives = {};  // JSON objects
+  std::string machine_fields = {};       // further ones of machine-config, each after a comma
+  std::string sections = {};             // further ones, each after a comma
   std::vector<std::string> flags = {};   // beside --no-api --config-file
   bool end_pipe = false;
   int terminal = -1;

@@ -16,47 +16,55 @@ namespace mote::api::firecracker {
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
   std::optional<json::Value> metrics;
-  std::optional<json::Value> cpu_config;
+  std::optional<json::Value> cpu_section;  // a template, or the path of a file that holds one
 };
-BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig), (logger, metrics, cpu_config))
+BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig), (logger, metrics, cpu_section))
 constexpr auto json_rules(const ConfigSections*) {
   return std::array{
-      json::named("cpu_config", "cpu-config"),
+      json::named("cpu_section", "cpu-config"),
   };
 }
 
 namespace {
 
-// What such a section may be although it is not built: an empty list of devices, a processor
-// template without a modifier.
-enum class Harmless { kNothing, kEmptyList, kEmptyObject };
-
 struct UnbuiltSection {
   std::string_view name;
   std::optional<json::Value> ConfigSections::* value;
-  Harmless harmless = Harmless::kNothing;
 };
 
 constexpr std::array kUnbuilt{
     UnbuiltSection{"metrics", &ConfigSections::metrics},
-    UnbuiltSection{"cpu-config", &ConfigSections::cpu_config, Harmless::kEmptyObject},
 };
-
-// Whether the section, as it stands, asks for nothing.
-bool asks_for_nothing(const ConfigSections& sections, const UnbuiltSection& section) {
-  const std::optional<json::Value>& value = sections.*section.value;
-  if (!value) return true;
-  const auto* object = value->as<json::Value::Object>();
-  return section.harmless == Harmless::kEmptyObject && object != nullptr && object->empty();
-}
 
 Result<void> refuse_unbuilt(const ConfigSections& sections) {
   for (const UnbuiltSection& section : kUnbuilt) {
-    if (asks_for_nothing(sections, section)) continue;
+    if (!(sections.*section.value)) continue;
     return fail(ErrorKind::kUnsupported, "{} is not built yet; leave the section out",
                 section.name);
   }
   return {};
+}
+
+Result<machine::CpuConfig> read_cpu_file(const std::string& path) {
+  MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
+  MOTE_TRY(const std::string text, read_all(fd.get(), kMaxConfigFile));
+  return json::read<machine::CpuConfig>(text, json::Path("the file"), {.bytes = kMaxConfigFile});
+}
+
+Result<machine::CpuConfig> read_cpu_section(const json::Value& section) {
+  const json::Path document("the file");
+  const json::Path place(document, "cpu-config");
+  if (section.as<json::Value::Object>() != nullptr) {
+    return json::from_value<machine::CpuConfig>(section, place);
+  }
+  const auto* path = section.as<std::string>();
+  if (path == nullptr) return json::mismatch(place, section, "an object or the path of a file");
+  Result<machine::CpuConfig> config = read_cpu_file(*path);
+  if (!config) {
+    return std::unexpected(
+        std::move(config.error()).within(fmt::format("cpu-config {}", json::quote(*path))));
+  }
+  return config;
 }
 
 }  // namespace
@@ -65,6 +73,11 @@ Result<ConfigFile> parse_config(std::string_view text) {
   MOTE_TRY(ConfigSections sections,
            json::read<ConfigSections>(text, json::Path("the file"), {.bytes = kMaxConfigFile}));
   MOTE_CHECK(refuse_unbuilt(sections));
+  if (sections.cpu_section) {
+    MOTE_TRY(sections.cpu_config, read_cpu_section(*sections.cpu_section));
+    // Of two templates the later one counts, and this section is the last.
+    sections.machine.cpu_template.reset();
+  }
   ConfigFile file{.vm = static_cast<machine::VmConfig&&>(sections),
                   .logger = std::move(sections.logger)};
   MOTE_CHECK(machine::check(file.vm));

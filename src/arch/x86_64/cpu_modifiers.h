@@ -3,9 +3,14 @@
 // needed. A CPU template is one of these.
 #pragma once
 
+#include <linux/kvm.h>
+
 #include <cstdint>
+#include <span>
 #include <vector>
 
+#include "arch/x86_64/cpuid.h"
+#include "base/result.h"
 #include "kvm/kvm.h"
 
 namespace mote::arch {
@@ -42,5 +47,12 @@ struct CpuModifiers {
   std::vector<CpuidModifier> cpuid;  // applied in order
   std::vector<MsrModifier> msrs;     // likewise
 };
+
+// Changes `leaves`, which are what KVM supports. Errors: a leaf that is not among them, by its
+// number.
+Result<void> modify(std::span<const CpuidModifier> modifiers, std::span<CpuidEntry> leaves);
+// Changes `values`, which hold each MSR as it would be. Errors: an MSR that is not among them, by
+// its number.
+Result<void> modify(std::span<const MsrModifier> modifiers, std::span<kvm_msr_entry> values);
 
 }  // namespace mote::arch

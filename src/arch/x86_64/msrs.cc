@@ -96,14 +96,17 @@ std::vector<kvm_msr_entry> boot_msrs() {
   return entries;
 }
 
-std::vector<std::uint32_t> msrs_to_save(std::span<const std::uint32_t> indices) {
+std::vector<std::uint32_t> msrs_to_save(std::span<const std::uint32_t> indices,
+                                        std::span<const std::uint32_t> more) {
   std::vector<std::uint32_t> saved;
   std::ranges::copy_if(indices, std::back_inserter(saved), is_saved);
+  const auto add = [&saved](std::uint32_t index) {
+    if (std::ranges::find(saved, index) == saved.end()) saved.push_back(index);
+  };
   for (const MsrRange& range : kSavedUnlisted) {
-    for (std::uint32_t index = range.first; index <= range.last; ++index) {
-      if (std::ranges::find(saved, index) == saved.end()) saved.push_back(index);
-    }
+    for (std::uint32_t index = range.first; index <= range.last; ++index) add(index);
   }
+  std::ranges::for_each(more, add);
   return saved;
 }
 

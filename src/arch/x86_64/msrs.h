@@ -17,7 +17,8 @@ std::vector<kvm_msr_entry> boot_msrs();
 // Which MSRs a saved vCPU holds: of `indices` (KVM_GET_MSR_INDEX_LIST) all but those of Hyper-V, of
 // performance counters, of VMX and SVM and of what else the guest does not have; and the MTRRs,
 // which KVM keeps without listing them. Some may be absent on a host: who reads them leaves those
-// out.
-std::vector<std::uint32_t> msrs_to_save(std::span<const std::uint32_t> indices);
+// out. `more` are saved in any case.
+std::vector<std::uint32_t> msrs_to_save(std::span<const std::uint32_t> indices,
+                                        std::span<const std::uint32_t> more = {});
 
 }  // namespace mote::arch

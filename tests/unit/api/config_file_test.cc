@@ -180,9 +180,7 @@ TEST(ConfigFile, RefusesWrongDrives) {
 
 TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
   for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"metrics", R"({"metrics_path":"/m"})"},
-           {"cpu-config", R"("/cpu.json")"},
-           {"cpu-config", R"({"cpuid_modifiers":[]})"}}) {
+           {"metrics", R"({"metrics_path":"/m"})"}}) {
     const Result<ConfigFile> file = parse_config(file_with(fmt::format("\"{}\":{}", name, value)));
     ASSERT_FALSE(file) << name;
     EXPECT_EQ(file.error().kind(), ErrorKind::kUnsupported) << name;
@@ -204,6 +202,51 @@ TEST(ConfigFile, ReadsWhoReachesTheMetadata) {
               HasSubstr("mmds-config: network_interfaces is empty"));
   EXPECT_THAT(error_of(file_with(interface + R"({"network_interfaces":["a"],"z":1})")),
               HasSubstr("mmds-config.z is not a known field"));
+}
+
+TEST(ConfigFile, ReadsACpuTemplateInPlace) {
+  const auto file = parse_config(fmt::format(
+      R"({{{},{},"machine-config":{{"vcpu_count":1,"mem_size_mib":128,"cpu_template":"T2"}},
+          "cpu-config":{{"kvm_capabilities":["!56"],
+                         "msr_modifiers":[{{"addr":"0x10a","bitmap":"0b1"}}]}}}})",
+      kBoot, kDrives));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->vm.cpu_config);
+  EXPECT_EQ(file->vm.cpu_config->kvm_capabilities, std::vector<std::string>{"!56"});
+  EXPECT_EQ(file->vm.cpu_config->msr_modifiers.at(0).addr, "0x10a");
+  EXPECT_FALSE(file->vm.machine.cpu_template) << "the custom one counts";
+}
+
+TEST(ConfigFile, ReadsACpuTemplateOfAnotherFile) {
+  const test::TempDir dir;
+  const std::string path = dir / "cpu.json";
+  const auto error_with = [&](std::string_view text) {
+    std::ofstream(path) << text;
+    return error_of(file_with(fmt::format(R"("cpu-config":"{}")", path)));
+  };
+  EXPECT_EQ(error_with(R"({"kvm_capabilities":["56"]})"), "no error");
+  EXPECT_EQ(error_with("{}"), "no error");
+  EXPECT_THAT(error_with(R"({"z":1})"),
+              testing::StartsWith(fmt::format("cpu-config \"{}\": z is", path)));
+  EXPECT_THAT(error_with("{"), HasSubstr(path));
+  EXPECT_THAT(error_with("\"/cpu.json\""), HasSubstr("must be an object"));
+  EXPECT_THAT(error_with(R"({"kvm_capabilities":["x"]})"), HasSubstr("kvm_capabilities[0] is"));
+  for (const char* absent : {"/nowhere/cpu.json", "", "/", "a\\u0000b"}) {
+    EXPECT_THAT(error_of(file_with(fmt::format(R"("cpu-config":"{}")", absent))),
+                HasSubstr("cpu-config"))
+        << absent;
+  }
+}
+
+TEST(ConfigFile, RefusesWrongCpuTemplates) {
+  EXPECT_EQ(error_of(file_with(R"("cpu-config":{"z":1})")),
+            "cpu-config.z is not a known field; known here are kvm_capabilities, cpuid_modifiers, "
+            "msr_modifiers");
+  EXPECT_EQ(error_of(file_with(R"("cpu-config":[])")),
+            "cpu-config is a list; it must be an object or the path of a file");
+  EXPECT_THAT(error_of(file_with(R"("cpu-config":7)")), HasSubstr("cpu-config is the number 7"));
+  EXPECT_THAT(error_of(file_with(R"("cpu-config":{"kvm_capabilities":["x"]})")),
+              testing::StartsWith("cpu-config: kvm_capabilities[0] is \"x\""));
 }
 
 TEST(ConfigFile, ReadsTheEntropyDevice) {

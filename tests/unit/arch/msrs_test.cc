@@ -56,5 +56,13 @@ TEST(MsrsToSave, AddsMtrrsOnce) {
   }
 }
 
+TEST(MsrsToSave, AddsWhatATemplateChangesOnce) {
+  const std::array<std::uint32_t, 2> listed = {0x10, 0x8b};
+  const std::array<std::uint32_t, 3> more = {0x8b, 0x10, 0x8b};
+  const auto saved = msrs_to_save(listed, more);
+  EXPECT_EQ(std::ranges::count(saved, 0x8bU), 1) << "also one that is left out otherwise";
+  EXPECT_EQ(std::ranges::count(saved, 0x10U), 1);
+}
+
 }  // namespace
 }  // namespace mote::arch
