@@ -49,7 +49,14 @@ Result<std::unique_ptr<virtio::Device>> make_device(const ListedDevice& listed,
   return kRows[listed.kind].make(listed.config, services, state);
 }
 
-DeviceState save_device(std::size_t kind, const virtio::Device& device) {
+Result<DeviceState> save_device(std::size_t kind, std::string_view name,
+                                const virtio::Device& device) {
+  if (device.traits().queues_elsewhere) {
+    return fail(ErrorKind::kUnsupported,
+                "{}: its vhost-user backend has a state that cannot be saved; a machine is saved "
+                "without such a device",
+                name);
+  }
   return kRows[kind].save(device);
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string_view>
 #include <tuple>
 #include <variant>
 
@@ -28,7 +29,9 @@ Result<std::unique_ptr<virtio::Device>> make_device(const ListedDevice& listed,
                                                     const virtio::DeviceServices& services,
                                                     const DeviceState* state);
 
-// The state of `device`, which is of line `kind`; its queues are stopped.
-DeviceState save_device(std::size_t kind, const virtio::Device& device);
+// The state of `device`, which is of line `kind` and called `name`; its queues are stopped. An
+// error (kUnsupported): another process serves its queues, and has a state of its own.
+Result<DeviceState> save_device(std::size_t kind, std::string_view name,
+                                const virtio::Device& device);
 
 }  // namespace mote::machine

@@ -72,11 +72,14 @@ Result<MachineState> Machine::save() {
   state.board = board_->save();
   if (metadata_) state.metadata = metadata_->save();
   for (const AttachedDevice& device : devices_) {
+    MOTE_TRY(DeviceState own,
+             save_device(device.kind, fmt::format("{} '{}'", device.section, device.id),
+                         *device.device));
     MOTE_TRY(virtio::MmioState transport, device.attachment.transport().save());
     state.devices.push_back({.section = std::string(device.section),
                              .id = device.id,
                              .transport = std::move(transport),
-                             .device = save_device(device.kind, *device.device)});
+                             .device = std::move(own)});
   }
   return state;
 }
