@@ -119,7 +119,7 @@ void Block::make_limiter(EventLoop& loop) {
   if (limiter_) return;
   limiter_ = std::make_unique<RateLimiter>(loop, [this] {
     ++metrics_.rate_limiter_event_count;
-    serve_all();
+    serve_waiting();
   });
 }
 
@@ -232,7 +232,8 @@ void Block::settle_all() {
 void Block::kick(std::uint16_t index) {
   if (!lanes_[index].queue) return;
   ++metrics_.queue_event_count;
-  serve_queue(lanes_[index]);
+  std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+  serve_queue(lanes_[index], most);
 }
 
 }  // namespace mote::virtio

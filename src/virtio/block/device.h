@@ -33,6 +33,8 @@ class Block final : public Device, private storage::CompletionListener {
   static constexpr std::uint16_t kQueueSize = 256;
   // Ranges of one request to discard.
   static constexpr std::uint32_t kMostRanges = 16;
+  // Requests that one of several queues may make in its turn, where they share a limit.
+  static constexpr std::uint32_t kTurn = 8;
 
   // Checks `config` and opens its disk. Errors name the drive.
   static Result<std::unique_ptr<Block>> create(const BlockConfig& config,
@@ -101,9 +103,11 @@ class Block final : public Device, private storage::CompletionListener {
   void settle_all();
 
   // Requests, in requests.cc
-  void serve_queue(Lane& lane);
+  enum class Served { kAll, kRefused, kTurnOver };
+  Served serve_queue(Lane& lane, std::uint32_t& most);
   bool await(Lane& lane, std::uint32_t answers);
-  void serve_all();
+  void serve_waiting();
+  void take_turns();
   // False: the chain waits in its queue for the rate limiter.
   bool handle(Queue& queue, Chain chain);
   bool admit(std::uint32_t type, Chain& chain);
@@ -135,8 +139,10 @@ class Block final : public Device, private storage::CompletionListener {
   const BlockShape shape_;
   std::optional<Origin> origin_;
   std::uint64_t sectors_;
-  std::vector<Lane> lanes_;  // one a queue
-  unsigned batches_ = 0;     // that are open, one inside the other
+  std::vector<Lane> lanes_;          // one a queue
+  std::size_t turn_ = 0;             // whose the rate limiter's tokens are
+  std::uint32_t turn_left_ = kTurn;  // requests of this turn
+  unsigned batches_ = 0;             // that are open, one inside the other
   // Requests under way, in slots that are used again: nothing is allocated for one more request.
   std::vector<std::optional<Pending>> pending_;
   std::vector<std::size_t> free_slots_;

@@ -36,25 +36,57 @@ std::uint64_t now_us() { return now_ns() / 1000; }
 
 }  // namespace
 
-void Block::serve_queue(Lane& lane) {
+// Serves at most `most` requests, which it counts down.
+Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   Queue& queue = *lane.queue;
   lane.pace.begin(now_ns());
   bool any = false;
+  Served served = Served::kAll;
   begin_completions();
   serve(
       queue,
       [&](Chain chain) {
         any = true;
-        return handle(queue, std::move(chain));
+        if (!handle(queue, std::move(chain))) {
+          served = Served::kRefused;
+        } else if (--most == 0) {
+          served = Served::kTurnOver;
+        }
+        return served == Served::kAll;
       },
       [this] { disk_->commit(); }, [&](std::uint32_t answers) { return await(lane, answers); });
   end_completions();
   if (!any) ++metrics_.no_avail_buffer;
+  return served;
 }
 
-void Block::serve_all() {
+// What the rate limiter had refused.
+void Block::serve_waiting() {
+  if (lanes_.size() > 1) return take_turns();
+  std::uint32_t most = std::numeric_limits<std::uint32_t>::max();
+  if (lanes_.front().queue) serve_queue(lanes_.front(), most);
+}
+
+// Queues that share a limit take turns of kTurn requests. A turn that the limiter cuts short goes
+// on when it has tokens again, so that each queue gets as many, and a large request, for which it
+// then waits, is not overtaken for ever.
+void Block::take_turns() {
+  constexpr std::size_t kRounds = kQueueSize / kTurn;
+  std::size_t done = 0;  // queues in a row that had nothing more
+  begin_completions();
+  for (std::size_t turn = 0; turn < kRounds * lanes_.size() && done < lanes_.size(); ++turn) {
+    Lane& lane = lanes_[turn_];
+    const Served served = lane.queue ? serve_queue(lane, turn_left_) : Served::kAll;
+    if (served == Served::kRefused) return end_completions();
+    done = served == Served::kAll ? done + 1 : 0;
+    turn_ = (turn_ + 1) % lanes_.size();
+    turn_left_ = kTurn;
+  }
+  end_completions();
+  if (done == lanes_.size()) return;
+  // Drivers that never pause leave the thread to others.
   for (Lane& lane : lanes_) {
-    if (lane.queue) serve_queue(lane);
+    if (lane.queue) lane.queue->again();
   }
 }
 

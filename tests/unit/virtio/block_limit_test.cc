@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <linux/virtio_blk.h>
 
+#include <functional>
+
 #include "virtio/block/device.h"
 #include "virtio/fake_disk.h"
 #include "virtio/test_driver.h"
@@ -98,6 +100,79 @@ TEST_F(BlockLimitTest, SavesWhatIsLeft) {
   auto bucket = TokenBucket::restore(*state.rate_limiter->ops, 0);
   EXPECT_TRUE(bucket->fits(1, 0));
   EXPECT_FALSE(bucket->fits(2, 0));
+}
+
+// A device with several queues, each driven by itself.
+class BlockQueuesLimitTest : public ::testing::Test {
+ protected:
+  static constexpr std::uint16_t kQueues = 3;
+
+  BlockQueuesLimitTest() {
+    block_ = std::make_unique<Block>("drive 'test'", std::make_unique<FakeDisk>(64),
+                                     BlockShape{.queues = kQueues});
+    for (std::uint16_t i = 0; i < kQueues; ++i) {
+      drivers_.push_back(std::make_unique<TestDriver>(*block_, 64, 0, i));
+    }
+  }
+  void limit(const RateLimiterConfig& limits) {
+    ASSERT_TRUE(block_->limit(*services_.loop, limits));
+  }
+  void push_reads(std::uint16_t queue, std::size_t count, std::uint32_t sectors = 1) {
+    for (std::size_t i = 0; i < count; ++i) {
+      ChainBuilder chain = drivers_[queue]->chain();
+      chain.in_value(virtio_blk_outhdr{.type = VIRTIO_BLK_T_IN, .ioprio = 0, .sector = 0});
+      chain.out(512ULL * sectors).out(1);
+      chain.push();
+    }
+  }
+  // Lets the loop run until `done`; how many requests each queue has had answered.
+  std::vector<std::size_t> run_until(const std::function<bool()>& done) {
+    while (!done() && *services_.loop->run_once(2000)) count_used();
+    count_used();
+    return answered_;
+  }
+  std::size_t answered() const { return answered_[0] + answered_[1] + answered_[2]; }
+
+  TestServices services_;
+  std::unique_ptr<Block> block_;
+  std::vector<std::unique_ptr<TestDriver>> drivers_;
+  std::vector<std::size_t> answered_ = std::vector<std::size_t>(kQueues);
+
+ private:
+  void count_used() {
+    for (std::size_t i = 0; i < kQueues; ++i) answered_[i] += drivers_[i]->ring.take_used().size();
+  }
+};
+
+TEST_F(BlockQueuesLimitTest, QueuesTakeTurns) {
+  // Two requests each time that the limiter lets go.
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{.size = 2, .refill_time = 10}});
+  for (std::uint16_t i = 0; i < kQueues; ++i) push_reads(i, 20);
+  for (auto& driver : drivers_) driver->kick();
+  const auto counts = run_until([this] { return answered() >= 48; });
+  for (const std::size_t count : counts) {
+    EXPECT_GE(count, 8U) << "a queue starved";
+    EXPECT_LE(count, 24U);
+  }
+}
+
+TEST_F(BlockQueuesLimitTest, ALargeRequestIsNotOvertakenForEver) {
+  limit({.bandwidth = TokenBucketConfig{.size = 16 * 512, .refill_time = 20}, .ops = {}});
+  push_reads(0, 20, 2);
+  push_reads(1, 1, 16);
+  push_reads(2, 20, 2);
+  for (auto& driver : drivers_) driver->kick();
+  const auto counts = run_until([this] { return answered_[1] == 1; });
+  EXPECT_EQ(counts[1], 1U);
+  EXPECT_LT(answered(), 41U) << "it was not the last one";
+}
+
+TEST_F(BlockQueuesLimitTest, AllGoOnWhenTheLimitIsTakenAway) {
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{.size = 1, .refill_time = kFarAway}});
+  for (std::uint16_t i = 0; i < kQueues; ++i) push_reads(i, 20);
+  for (auto& driver : drivers_) driver->kick();
+  limit({.bandwidth = {}, .ops = TokenBucketConfig{}});
+  EXPECT_EQ(run_until([] { return true; }), std::vector<std::size_t>(kQueues, 20));
 }
 
 }  // namespace
