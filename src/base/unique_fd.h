@@ -42,6 +42,10 @@ class UniqueFd {
 // Opens `path` with `flags` | O_CLOEXEC. The error names the path.
 Result<UniqueFd> open_file(const std::string& path, int flags, unsigned mode = 0);
 
+// How many descriptors this process may have from now on: where fewer than `least` are allowed
+// (RLIMIT_NOFILE), as many as its hard limit lets it have.
+std::uint64_t allow_descriptors(std::uint64_t least);
+
 // An eventfd, non-blocking and close-on-exec.
 Result<UniqueFd> make_eventfd(unsigned initial = 0);
 

@@ -24,6 +24,7 @@ Result<std::unique_ptr<Vsock>> make(const VsockConfig& config, const DeviceServi
     log::warning("vsock: guest_cid {} is reserved; few guests can use it (3 and more are theirs)",
                  config.guest_cid);
   }
+  vsock::UnixBackend::make_room(Vsock::Limits{}.connections);
   MOTE_TRY(auto backend, vsock::UnixBackend::create(config.uds_path, services.loop));
   return Vsock::over(config.guest_cid, std::move(backend), services.loop, {}, state);
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <array>
@@ -132,6 +133,24 @@ TEST(EventFd, CountsAndNeverBlocks) {
   signal_eventfd(event.get());
   signal_eventfd(event.get());
   EXPECT_EQ(drain_eventfd(event.get()), 2U);
+}
+
+TEST(AllowDescriptors, RaisesTheSoftLimitWhereItIsTooLow) {
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &old), 0);
+  const auto soft_limit = [] {
+    rlimit now{};
+    EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &now), 0);
+    return now.rlim_cur;
+  };
+  ASSERT_GT(old.rlim_max, 64U);
+  const rlimit low{.rlim_cur = 64, .rlim_max = old.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  EXPECT_EQ(allow_descriptors(64), 64U);
+  EXPECT_EQ(soft_limit(), 64U) << "left alone where it does";
+  EXPECT_EQ(allow_descriptors(65), old.rlim_max);
+  EXPECT_EQ(soft_limit(), old.rlim_max);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
 }  // namespace

@@ -66,6 +66,17 @@ std::optional<std::uint32_t> parse_connect(std::string_view line) {
 UnixBackend::UnixBackend(std::string path, UniqueFd socket, EventLoop& loop, Limits limits)
     : path_(std::move(path)), limits_(limits), loop_(loop), socket_(std::move(socket)) {}
 
+void UnixBackend::make_room(std::size_t connections) {
+  constexpr std::uint64_t kOthers = 256;
+  const std::uint64_t wanted = connections + Limits{}.half_open + kOthers;
+  const std::uint64_t allowed = allow_descriptors(wanted);
+  if (allowed >= wanted) return;
+  log::warning(
+      "vsock: {} open files are allowed (RLIMIT_NOFILE), and all connections take {}; further ones "
+      "are refused",
+      allowed, wanted);
+}
+
 Result<std::unique_ptr<UnixBackend>> UnixBackend::create(const std::string& path, EventLoop& loop,
                                                          Limits limits) {
   const auto address = address_of(path);

@@ -24,6 +24,10 @@ class UnixBackend final : public HostBackend {
     std::chrono::nanoseconds patience = std::chrono::seconds(2);  // for them to say it
   };
 
+  // Raises the process's limit of open files where `connections` and clients that have not said
+  // their line do not fit under it, beside what a machine has open; the log tells when they do not.
+  static void make_room(std::size_t connections);
+
   // Makes the socket `path` (1 to 107 bytes). Errors: something is there already (kInvalid), or the
   // host refuses.
   static Result<std::unique_ptr<UnixBackend>> create(const std::string& path, EventLoop& loop,
