@@ -1,7 +1,8 @@
-"""The guest that measures a disk: an initramfs that finds the tools and the disk to measure, and runs fio with a job a load.
+"""The guest that measures a disk: an initramfs that finds the tools and the disk to measure, and runs a load of fio whenever its name
+comes in on the console.
 
-The tools (fio and its libraries) are a squashfs image, a drive of their own. The guest speaks on its console: a line
-`bench: begin NAME` and `bench: end NAME` around each load, and fio's own report as JSON between `bench: report` lines.
+The tools (fio and its libraries) are a squashfs image, a drive of their own. The guest says `bench: ready` when it waits for a name,
+`bench: begin NAME` and `bench: end NAME` around a load, and `bench: report` before fio's own line about it (terse, version 3).
 """
 
 import pathlib
@@ -19,7 +20,7 @@ export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
-stty -onlcr
+stty -onlcr -echo
 for disk in /dev/vd?; do
   if [ $(cat /sys/block/${disk#/dev/}/size) = @SECTORS@ ]; then target=$disk; else mount -t squashfs -o ro $disk /tools; fi
 done
@@ -30,11 +31,12 @@ cat > /tools/tmp/jobs <<END
 @JOBS@
 END
 sed -i "s|TARGET|$target|" /tools/tmp/jobs
-chroot /tools /bin/sh -c "cd /tmp && exec /bin/fio --eta=never --output-format=json --output=report jobs"
-echo "bench: report"
-cat /tools/tmp/report
-echo "bench: report"
-sync
+while true; do
+  echo "bench: ready"
+  read load || break
+  chroot /tools /bin/sh -c "cd /tmp && exec /bin/fio --eta=never --output-format=terse --terse-version=3 --section=$load --output=report jobs"
+  echo "bench: report $(cat /tools/tmp/report)"
+done
 poweroff -f
 reboot -f
 """
@@ -74,7 +76,7 @@ def jobs(loads, seconds, settle):
     lines = ["[global]", "filename=TARGET", "ioengine=libaio", "direct=1", "time_based=1", f"runtime={seconds}",
              f"ramp_time={settle}", "group_reporting=1", "norandommap=1", "randrepeat=0", "gtod_reduce=1"]
     for name, fields in loads.items():
-        lines += [f"[{name}]", "stonewall", f"exec_prerun=(echo bench: begin {name} > /dev/console)",
+        lines += [f"[{name}]", f"exec_prerun=(echo bench: begin {name} > /dev/console)",
                   f"exec_postrun=(echo bench: end {name} > /dev/console)", *fields]
     return "\n".join(lines)
 

@@ -17,6 +17,7 @@ class Drive:
     name: str
     path: pathlib.Path
     read_only: bool = False
+    format: str = "raw"
 
 
 @dataclasses.dataclass
@@ -51,7 +52,7 @@ class Firecracker(Monitor):
     def drive(self, drive):
         fields = {"cache_type": "Writeback", **self.drive_fields}
         return {"drive_id": drive.name, "path_on_host": str(drive.path), "is_root_device": False, "is_read_only": drive.read_only,
-                **fields}
+                **({} if drive.format == "raw" else {"format": drive.format}), **fields}
 
     def command(self, vm, scratch):
         boot = {"kernel_image_path": str(vm.kernel)}
@@ -77,7 +78,7 @@ class CloudHypervisor(Monitor):
                 *(["--net", f"tap={vm.tap},mac={vm.mac}"] if vm.tap else []),
                 *(["--cmdline", vm.cmdline] if vm.cmdline else []),
                 *(["--initramfs", str(vm.initrd)] if vm.initrd else []),
-                *(["--disk", *(f"path={d.path},readonly={'on' if d.read_only else 'off'},image_type=raw" for d in vm.drives)]
+                *(["--disk", *(f"path={d.path},readonly={'on' if d.read_only else 'off'},image_type={d.format}" for d in vm.drives)]
                   if vm.drives else [])]
 
 
@@ -88,7 +89,7 @@ class QemuMicrovm(Monitor):
     def drive(self, drive):
         name = drive.name
         return ["-object", f"iothread,id=thread-{name}",
-                "-drive", f"if=none,id={name},file={drive.path},format=raw,aio=io_uring,cache=writeback,"
+                "-drive", f"if=none,id={name},file={drive.path},format={drive.format},aio=io_uring,cache=writeback,"
                           f"readonly={'on' if drive.read_only else 'off'}",
                 "-device", f"virtio-blk-device,drive={name},iothread=thread-{name}"]
 
@@ -122,5 +123,5 @@ def mote(build, name="mote-vmm", **drive_fields):
 
 
 def peers():
-    """Those that PATH has."""
+    """Those that PATH has; `format` of a drive is mote-vmm's own field, and the others' but Firecracker's."""
     return [kind(name, path) for name, kind in PEERS.items() if (path := in_path(name))]
