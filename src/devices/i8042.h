@@ -51,8 +51,8 @@ class I8042 final : public ByteRegisters {
                                                 EndSink end);
   I8042State save() const EXCLUDES(mutex_);
 
-  // Presses and releases Ctrl, Alt and Del. An error when the guest has keys unread or has switched
-  // the keyboard off. From any thread.
+  // Presses and releases Ctrl, Alt and Del, unless these keys wait for the guest still. An error
+  // when other bytes do, or the guest has switched the keyboard off. From any thread.
   Result<void> trigger_ctrl_alt_del() EXCLUDES(mutex_);
 
   I8042Metrics metrics() const EXCLUDES(mutex_);

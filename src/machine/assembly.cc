@@ -20,6 +20,7 @@ namespace layout = arch::layout;
 namespace {
 
 static_assert(kMaxDevices == layout::kLastDeviceGsi - layout::kFirstDeviceGsi + 1);
+static_assert(kMaxBootArgs == layout::kCmdlineMaxSize - 1);
 
 MmioPlace place_of(std::size_t index) {
   return {.base = layout::virtio_mmio_window(static_cast<unsigned>(index)),

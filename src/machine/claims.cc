@@ -8,7 +8,6 @@
 
 #include "base/json.h"
 #include "base/unique_fd.h"
-#include "storage/disk_file.h"
 #include "virtio/block/open_disk.h"
 
 namespace mote::machine {
@@ -49,20 +48,6 @@ Result<void> try_out(const virtio::BlockConfig& config, EventLoop& loop) {
   return {};
 }
 
-Result<void> try_out(const virtio::PmemConfig& config) {
-  const auto access = config.read_only ? storage::Access::kReadOnly : storage::Access::kReadWrite;
-  const auto size = [&]() -> Result<std::uint64_t> {
-    MOTE_TRY(const storage::DiskFile file, storage::open_disk_file(config.path_on_host, access));
-    return storage::disk_file_size(config.path_on_host, file.fd.get());
-  }();
-  if (!size) {
-    return std::unexpected(Error(size.error()).within(fmt::format("pmem '{}'", config.id)));
-  }
-  if (*size > 0) return {};
-  return fail(ErrorKind::kInvalid, "pmem '{}': {} is empty; it must have a byte at least",
-              config.id, json::quote(config.path_on_host));
-}
-
 Result<void> try_out(const virtio::VsockConfig& config) {
   struct stat found{};
   if (::lstat(config.uds_path.c_str(), &found) == 0) {
@@ -78,25 +63,26 @@ Result<void> try_out(const virtio::VsockConfig& config) {
                     json::quote(directory));
 }
 
-Result<void> Claims::take(const virtio::NetConfig& config) {
+Result<std::optional<std::string>> Claims::take(const virtio::NetConfig& config) {
   if (!config.host_dev_name) {
     // Descriptors that are open already; what they are, the machine will see.
     taps_.erase(config.iface_id);
-    return {};
+    return std::nullopt;
   }
   const auto known = taps_.find(config.iface_id);
   if (known != taps_.end() && known->second.name == *config.host_dev_name &&
       known->second.tap->lanes() == config.num_queues) {
-    return {};
+    return known->second.tap->interface_name();
   }
   auto tap = network::Tap::open(*config.host_dev_name, config.num_queues);
   if (!tap) {
     return std::unexpected(
-        std::move(tap.error()).within(fmt::format("interface '{}'", config.iface_id)));
+        std::move(tap.error())
+            .within(fmt::format("network-interfaces: interface '{}'", config.iface_id)));
   }
-  taps_.insert_or_assign(config.iface_id,
-                         Claim{.name = *config.host_dev_name, .tap = std::move(*tap)});
-  return {};
+  std::string name = (*tap)->interface_name();
+  taps_.insert_or_assign(config.iface_id, Claim{.name = name, .tap = std::move(*tap)});
+  return name;
 }
 
 VmConfig Claims::resolve(VmConfig config) const {

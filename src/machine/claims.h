@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "base/event_loop.h"
@@ -18,14 +19,14 @@ namespace mote::machine {
 // the device.
 Result<void> try_out(const BootSource& config);
 Result<void> try_out(const virtio::BlockConfig& config, EventLoop& loop);
-Result<void> try_out(const virtio::PmemConfig& config);
 Result<void> try_out(const virtio::VsockConfig& config);
 
 class Claims {
  public:
-  // Opens the tap of `config` (checked before) in place of what that interface had. An error leaves
-  // what there was.
-  Result<void> take(const virtio::NetConfig& config);
+  // Opens the tap of `config` (checked before) in place of what that interface had; its name, which
+  // the host may have chosen, or nothing where the configuration brings descriptors. An error
+  // leaves what there was.
+  Result<std::optional<std::string>> take(const virtio::NetConfig& config);
   // `config` with the taps as descriptors, which live as long as the claims.
   VmConfig resolve(VmConfig config) const;
   // Gives everything back.

@@ -88,7 +88,12 @@ Result<void> check_queues(const VmConfig& config) {
 Result<void> check(const BootSource& config) {
   MOTE_CHECK(check_path("kernel_image_path", config.kernel_image_path));
   if (config.initrd_path) MOTE_CHECK(check_path("initrd_path", *config.initrd_path));
-  if (config.boot_args) MOTE_CHECK(check_text("boot_args", *config.boot_args));
+  if (!config.boot_args) return {};
+  if (config.boot_args->size() > kMaxBootArgs) {
+    return fail(ErrorKind::kInvalid, "boot_args has {} bytes; a kernel's command line holds {}",
+                config.boot_args->size(), kMaxBootArgs);
+  }
+  MOTE_CHECK(check_text("boot_args", *config.boot_args));
   return {};
 }
 

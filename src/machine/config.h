@@ -30,6 +30,9 @@ inline constexpr std::size_t kMaxDevices = 17;
 // A process of x86-64 has 2^47 bytes of addresses, and some hold its code and stack.
 inline constexpr std::uint64_t kMaxMemoryMib = (std::uint64_t{1} << 27) - 1;
 
+// The longest command line, with a NUL behind it: 2 KiB.
+inline constexpr std::size_t kMaxBootArgs = 2047;
+
 // How an ELF kernel is entered: as its notes say, at its PVH entry, or at the 64-bit entry of the
 // Linux boot protocol.
 enum class BootProtocol { Auto, Pvh, Linux64 };

@@ -22,7 +22,7 @@ void put(std::vector<Config>& list, std::string Config::* id, Config config, boo
   list.insert(root ? list.begin() : list.end(), std::move(config));
 }
 
-// Firecracker tells these, and a limit of nothing is none.
+// A limit of nothing is none, and a burst of nothing neither: so Firecracker tells them.
 bool limits(const std::optional<virtio::TokenBucketConfig>& bucket) {
   return bucket && bucket->size != 0 && bucket->refill_time != 0;
 }
@@ -31,8 +31,13 @@ void settle(std::optional<virtio::RateLimiterConfig>& limiter) {
   if (!limiter) return;
   if (!limits(limiter->bandwidth)) limiter->bandwidth.reset();
   if (!limits(limiter->ops)) limiter->ops.reset();
+  for (auto* bucket : {&limiter->bandwidth, &limiter->ops}) {
+    if (*bucket && (*bucket)->one_time_burst == 0) (*bucket)->one_time_burst.reset();
+  }
   if (!limiter->bandwidth && !limiter->ops) limiter.reset();
 }
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 // The values that count where none is given.
 void settle(virtio::BlockConfig& config) {
@@ -43,7 +48,24 @@ void settle(virtio::BlockConfig& config) {
   if (!config.io_engine) config.io_engine = virtio::IoEngine::Sync;
 }
 
+void settle(virtio::NetConfig& config) {
+  settle(config.rx_rate_limiter);
+  settle(config.tx_rate_limiter);
+  if (config.guest_mac) std::ranges::transform(*config.guest_mac, config.guest_mac->begin(), lower);
+}
+
 }  // namespace
+
+Result<void> Controller::load(ConfigFile file) {
+  MOTE_CHECK(before_start("a configuration file"));
+  if (file.logger) MOTE_CHECK_WITHIN(apply(*file.logger), "logger");
+  for (virtio::BlockConfig& drive : file.vm.drives) settle(drive);
+  std::ranges::stable_partition(file.vm.drives, &virtio::BlockConfig::is_root_device);
+  for (virtio::NetConfig& interface : file.vm.network_interfaces) settle(interface);
+  if (file.vm.entropy) settle(file.vm.entropy->rate_limiter);
+  config_ = std::move(file.vm);
+  return {};
+}
 
 Result<void> Controller::put_boot_source(machine::BootSource config) {
   MOTE_CHECK(before_start("PUT /boot-source"));
@@ -56,8 +78,12 @@ Result<void> Controller::put_boot_source(machine::BootSource config) {
 Result<void> Controller::put_machine_config(machine::MachineConfig config) {
   MOTE_CHECK(before_start("PUT /machine-config"));
   machine::VmConfig candidate = config_;
-  // A template of the processor's is the last that was put, whichever way.
-  if (config.cpu_template) candidate.cpu_config.reset();
+  // A template of the processor's is the last that was put, whichever way, and stays when none is.
+  if (config.cpu_template) {
+    candidate.cpu_config.reset();
+  } else {
+    config.cpu_template = candidate.machine.cpu_template;
+  }
   if (config.cpu_template == machine::CpuTemplate::None) config.cpu_template.reset();
   candidate.machine = config;
   return adopt(std::move(candidate));
@@ -110,23 +136,24 @@ Result<void> Controller::put_drive(virtio::BlockConfig config) {
 Result<void> Controller::put_interface(virtio::NetConfig config) {
   MOTE_CHECK(before_start("PUT /network-interfaces"));
   machine::VmConfig candidate = config_;
-  settle(config.rx_rate_limiter);
-  settle(config.tx_rate_limiter);
-  const virtio::NetConfig wanted = config;
-  put(candidate.network_interfaces, &virtio::NetConfig::iface_id, std::move(config));
+  settle(config);
+  put(candidate.network_interfaces, &virtio::NetConfig::iface_id, config);
   MOTE_CHECK(machine::check_so_far(candidate));
-  MOTE_CHECK_WITHIN(claims_.take(wanted), "network-interfaces");
-  return adopt(std::move(candidate));
+  MOTE_TRY(const std::optional<std::string> tap, claims_.take(config));
+  if (tap) {
+    // The name that the host chose, where it did.
+    config.host_dev_name = *tap;
+    put(candidate.network_interfaces, &virtio::NetConfig::iface_id, std::move(config));
+  }
+  config_ = std::move(candidate);
+  return {};
 }
 
 Result<void> Controller::put_pmem(virtio::PmemConfig config) {
   MOTE_CHECK(before_start("PUT /pmem"));
   machine::VmConfig candidate = config_;
-  settle(config.rate_limiter);
-  const virtio::PmemConfig wanted = config;
-  put(candidate.pmem, &virtio::PmemConfig::id, std::move(config), wanted.root_device);
-  MOTE_CHECK(machine::check_so_far(candidate));
-  MOTE_CHECK_WITHIN(machine::try_out(wanted), "pmem");
+  const bool root = config.root_device;
+  put(candidate.pmem, &virtio::PmemConfig::id, std::move(config), root);
   return adopt(std::move(candidate));
 }
 
@@ -186,6 +213,12 @@ Result<void> Controller::put_logger(LoggerConfig config) {
 
 Result<void> Controller::put_mmds_config(metadata::MmdsConfig config) {
   MOTE_CHECK(before_start("PUT /mmds/config"));
+  // One that is named twice counts once.
+  std::vector<std::string> interfaces;
+  for (std::string& id : config.network_interfaces) {
+    if (std::ranges::find(interfaces, id) == interfaces.end()) interfaces.push_back(std::move(id));
+  }
+  config.network_interfaces = std::move(interfaces);
   machine::VmConfig candidate = config_;
   candidate.mmds_config = std::move(config);
   return adopt(std::move(candidate));

@@ -30,13 +30,6 @@ Result<void> Controller::adopt(machine::VmConfig candidate) {
   return {};
 }
 
-Result<void> Controller::load(ConfigFile file) {
-  MOTE_CHECK(before_start("a configuration file"));
-  if (file.logger) MOTE_CHECK_WITHIN(apply(*file.logger), "logger");
-  config_ = std::move(file.vm);
-  return {};
-}
-
 Result<void> Controller::start() {
   MOTE_CHECK(before_start("InstanceStart"));
   if (config_.boot_source.kernel_image_path.empty()) {

@@ -82,10 +82,16 @@ template <typename Body>
 bool deprecated(const Body&) {
   return false;
 }
-bool deprecated(const machine::MachineConfig& body) { return body.cpu_template.has_value(); }
-bool deprecated(const MachineUpdate& body) { return body.cpu_template.has_value(); }
+// Firecracker's x86-64 build does not know V1N1, so it is refused before it counts as deprecated.
+bool deprecated(const std::optional<machine::CpuTemplate>& cpu_template) {
+  return cpu_template && *cpu_template != machine::CpuTemplate::V1N1;
+}
+bool deprecated(const machine::MachineConfig& body) { return deprecated(body.cpu_template); }
+bool deprecated(const MachineUpdate& body) { return deprecated(body.cpu_template); }
 bool deprecated(const virtio::VsockConfig& body) { return body.vsock_id.has_value(); }
-bool deprecated(const metadata::MmdsConfig& body) { return body.version == metadata::Version::V1; }
+bool deprecated(const metadata::MmdsConfig& body) {
+  return body.version == metadata::Version::V1 && metadata::parse_ipv4(body.ipv4_address);
+}
 
 template <typename Body>
 Result<Body> read_body(std::string_view text) {

@@ -44,6 +44,15 @@ TEST_F(BeforeStart, ATemplateOfTheProcessorIsTheLastThatWasPut) {
   EXPECT_FALSE(booted.cpu_config);
 }
 
+TEST_F(BeforeStart, ATemplateStaysWhereNoneIsGiven) {
+  EXPECT_EQ(put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":128,"cpu_template":"T2"})"),
+            204);
+  EXPECT_EQ(put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":64})"), 204);
+  EXPECT_NE(get("/machine-config").find(R"("cpu_template":"T2")"), std::string::npos);
+  EXPECT_EQ(patch("/machine-config", R"({"cpu_template":"None"})"), 204);
+  EXPECT_EQ(get("/machine-config").find("cpu_template"), std::string::npos);
+}
+
 TEST_F(BeforeStart, AKernelThatIsNotThereIsRefused) {
   EXPECT_EQ(put("/boot-source", R"({"kernel_image_path":"/nowhere"})"), 400);
   EXPECT_EQ(put("/boot-source",
@@ -99,23 +108,38 @@ TEST_F(BeforeStart, ADiskThatIsNotThereIsRefused) {
   EXPECT_EQ(put("/drives/a",
                 fmt::format(R"({{"drive_id":"a","socket":"{}","is_root_device":false}})", disk)),
             400);
-  EXPECT_EQ(put("/pmem/a", R"({"id":"a","path_on_host":"/nowhere"})"), 400);
-  EXPECT_EQ(
-      put("/pmem/a", fmt::format(R"({{"id":"a","path_on_host":"{}"}})", dir.write("empty", ""))),
-      400);
   EXPECT_EQ(config(), before);
 }
 
 TEST_F(BeforeStart, ALimitOfNothingIsNone) {
-  EXPECT_EQ(put("/drives/a", drive("a", R"(,"rate_limiter":{"ops":{"size":0,"refill_time":100},)"
-                                        R"("bandwidth":{"size":5,"refill_time":7}})")),
-            204);
+  EXPECT_EQ(
+      put("/drives/a", drive("a", R"(,"rate_limiter":{"ops":{"size":0,"refill_time":100},)"
+                                  R"("bandwidth":{"size":5,"one_time_burst":0,"refill_time":7}})")),
+      204);
   EXPECT_NE(config().find(R"("rate_limiter":{"bandwidth":{"size":5,"one_time_burst":null,)"
                           R"("refill_time":7},"ops":null})"),
             std::string::npos)
       << config();
   EXPECT_EQ(put("/entropy", R"({"rate_limiter":{}})"), 204);
   EXPECT_NE(config().find(R"("entropy":{"rate_limiter":null})"), std::string::npos) << config();
+}
+
+TEST_F(BeforeStart, AFileForPmemMayComeLater) {
+  const std::string body = fmt::format(R"({{"id":"a","path_on_host":"{}"}})", dir / "late");
+  EXPECT_EQ(put("/pmem/a", body), 204);
+  EXPECT_EQ(put("/boot-source", fmt::format(R"({{"kernel_image_path":"{}"}})", kernel)), 204);
+  EXPECT_EQ(put("/actions", R"({"action_type":"InstanceStart"})"), 400);
+  dir.write("late", "x");
+  EXPECT_EQ(put("/actions", R"({"action_type":"InstanceStart"})"), 204);
+}
+
+TEST_F(BeforeStart, ACommandLineHasRoomForSoMuch) {
+  const auto source = [this](std::size_t bytes) {
+    return fmt::format(R"({{"kernel_image_path":"{}","boot_args":"{}"}})", kernel,
+                       std::string(bytes, 'a'));
+  };
+  EXPECT_EQ(put("/boot-source", source(2047)), 204);
+  EXPECT_EQ(put("/boot-source", source(2048)), 400);
 }
 
 TEST_F(BeforeStart, ASocketIsMadeWhereNothingIs) {
@@ -216,6 +240,7 @@ TEST_F(BeforeStart, AConfigurationFileIsTakenAsIfItWerePut) {
   ASSERT_TRUE(file) << file.error().text();
   ASSERT_TRUE(controller->load(std::move(*file)));
   EXPECT_NE(get("/machine-config").find(R"("mem_size_mib":64)"), std::string::npos);
+  EXPECT_NE(config().find(R"("cache_type":"Unsafe")"), std::string::npos);
   ASSERT_TRUE(controller->start());
   EXPECT_EQ(booted.drives.size(), 1U);
 }

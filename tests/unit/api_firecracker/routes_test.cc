@@ -90,6 +90,10 @@ TEST_F(Routes, DeprecatedFieldsAreTold) {
   EXPECT_FALSE(deprecated("PUT", "/vsock", R"({"guest_cid":3,"uds_path":"/x"})"));
   EXPECT_TRUE(deprecated("PUT", "/mmds/config", R"({"network_interfaces":["n"]})"));
   EXPECT_FALSE(deprecated("PUT", "/mmds/config", R"({"network_interfaces":["n"],"version":"V2"})"));
+  // Where the value itself is none, nothing else counts.
+  EXPECT_FALSE(
+      deprecated("PUT", "/mmds/config", R"({"network_interfaces":["n"],"ipv4_address":"x"})"));
+  EXPECT_FALSE(deprecated("PATCH", "/machine-config", R"({"cpu_template":"V1N1"})"));
 }
 
 }  // namespace
