@@ -44,8 +44,8 @@ class Guest {
 
   void be_honest() {
     // Whoever does not answer is given up.
-    for (int second = 0; second < 200; ++second) {
-      now_ += std::chrono::seconds(1);
+    for (int i = 0; i < 30; ++i) {
+      now_ += std::chrono::seconds(10);
       end_.tick(now_);
       take(1000);
     }

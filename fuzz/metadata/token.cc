@@ -10,7 +10,8 @@ void run(std::span<const std::uint8_t> bytes) {
   static metadata::Tokens tokens([] { return time; });
   static const std::string issued = *tokens.issue(60);
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  require(!tokens.good(text), "a token that was not issued is not good");
+  // The fuzzer sees what is compared, and learns the one that was.
+  require(tokens.good(text) == (text == issued), "a token that was not issued is not good");
   // Parts of a good one, with the input in between.
   for (const std::size_t cut : {std::size_t{0}, std::size_t{20}, std::size_t{63}}) {
     const std::string changed = issued.substr(0, cut) + std::string(text) +

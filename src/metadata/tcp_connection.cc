@@ -133,6 +133,7 @@ bool TcpConnection::take_acknowledgment(const Segment& segment, Time now) {
       out_done_ = 0;
     }
     duplicates_ = timeouts_ = 0;
+    probe_ = false;
     timeout_ = kFirstTimeout;
     last_progress_ = now;
     deadline_.reset();

@@ -140,6 +140,15 @@ TEST(MetadataService, SaysWhatIsNotThereAndWhatHasNoText) {
   ask(stage, get("/none", "Accept: application/json\r\n"), 404);
 }
 
+TEST(MetadataService, GivesDataAsTheyAreNow) {
+  Stage stage;
+  ASSERT_TRUE(stage.store.patch(R"({"latest":{"meta-data":{"ami-id":null,"new":"yes"}}})"));
+  ask(stage, get(kPath), 404);
+  EXPECT_EQ(ask(stage, get("/latest/meta-data/new"), 200), "yes");
+  ASSERT_TRUE(stage.store.put("{}"));
+  ask(stage, get("/latest"), 404);
+}
+
 TEST(MetadataService, AllowsTwoMethods) {
   Stage stage;
   for (const char* method : {"POST", "PATCH", "DELETE", "OPTIONS", "TRACE"}) {
