@@ -99,9 +99,17 @@ Result<EventLoop::Timer> EventLoop::timer(Task task) {
 void EventLoop::post(Task task) {
   {
     MutexLock lock(mutex_);
+    if (closed_) return;
     posted_.push_back(std::move(task));
   }
   signal_eventfd(wake_.get());
+}
+
+void EventLoop::close() {
+  std::vector<Task> dropped;
+  MutexLock lock(mutex_);
+  closed_ = true;
+  dropped.swap(posted_);
 }
 
 void EventLoop::stop() {

@@ -77,6 +77,9 @@ class EventLoop {
 
   // Runs `task` on the loop's thread at its next turn. From any thread.
   void post(Task task) EXCLUDES(mutex_);
+  // Drops what was posted and not run, and all that is posted from now on, so that a task's
+  // destructor can tell whoever waits for it. For the end, when the loop runs no more.
+  void close() EXCLUDES(mutex_);
   // Makes run() return after the handlers of the current turn. From any thread.
   void stop();
 
@@ -102,6 +105,7 @@ class EventLoop {
   bool stopping_ = false;
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
+  bool closed_ GUARDED_BY(mutex_) = false;
 };
 
 }  // namespace mote

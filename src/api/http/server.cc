@@ -1,5 +1,6 @@
 #include "api/http/server.h"
 
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -65,14 +66,18 @@ void Server::accept_some() {
 bool Server::accept_one() {
   UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   if (!socket) {
-    if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return errno != EAGAIN;
+    const int reason = errno;
+    if (reason == EAGAIN || reason == EINTR || reason == ECONNABORTED) return reason != EAGAIN;
+    // The kernel looks for a descriptor before it looks for a client.
+    pollfd waiting{.fd = listener_.get(), .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, 0) <= 0) return false;
     // Out of descriptors or memory. Who has been silent for longest makes room; without such, the
     // client waits.
     if (!connections_.empty()) {
       connections_.pop_front();
       return true;
     }
-    log::error("API: cannot take a client: {}", errno_text(errno));
+    log::error("API: cannot take a client: {}", errno_text(reason));
     deaf_ = listener_watch_.modify(0).has_value();
     want_tick();
     return false;

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Values {
   std::string workdir;
   std::string hostname;
   Doctor doctor;
+  Api api;
 };
 
 void describe_run(CLI::App& app, Values& values) {
@@ -64,6 +66,18 @@ void describe_doctor(CLI::App& app, Doctor& doctor) {
   app.add_flag("--json", doctor.json, "Answer in JSON")->excludes(probe);
 }
 
+void describe_api(CLI::App& app, engine::ApiRequest& request) {
+  app.footer(
+      "Prints the answer's body. Exit status: 0 when the answer is a 2xx, 1 when it is another, 2 "
+      "when there is none.");
+  // parse_api() takes what is whole; these are for the help and for what is missing.
+  app.add_option("SOCKET", request.socket, "The monitor's socket, as its --api-sock says")
+      ->required();
+  app.add_option("METHOD", request.method, "GET, PUT, PATCH or DELETE")->required();
+  app.add_option("PATH", request.path, "Such as /vm/config")->required();
+  app.add_option("BODY", request.body, "JSON; - reads it from standard input");
+}
+
 std::vector<std::string> split_command(std::span<const char* const> words,
                                        std::vector<std::string>& command) {
   const auto mark = std::ranges::find(words, std::string_view("--"));
@@ -87,6 +101,17 @@ Result<engine::RunOptions> finish(Values values, std::vector<std::string> comman
   return std::move(values.run);
 }
 
+// `mote api` with its words in place; their values may begin with a bracket as well.
+std::optional<Api> parse_api(std::span<const char* const> words) {
+  if (words.size() < 4 || words.size() > 5 || words[0] != std::string_view("api")) return {};
+  for (const std::string_view word : words.subspan(1, 3))
+    if (word.starts_with('-')) return {};
+  return Api{{.socket = words[1],
+              .method = words[2],
+              .path = words[3],
+              .body = words.size() > 4 ? words[4] : ""}};
+}
+
 ShowText version() { return {.text = "mote v" MOTE_VERSION "\n"}; }
 
 }  // namespace
@@ -103,14 +128,17 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const run = app.add_subcommand("run", "Run a command in a microVM of its own");
   CLI::App* const doctor =
       app.add_subcommand("doctor", "Say what this host has of what microVMs need");
+  CLI::App* const api = app.add_subcommand("api", "Ask a running microVM's monitor something");
   CLI::App* const version_command = app.add_subcommand("version", "Print the version");
   CLI::App* const help_command = app.add_subcommand("help", "Print this text");
   app.require_subcommand(0, 1);
   describe_run(*run, values);
   describe_doctor(*doctor, values.doctor);
+  describe_api(*api, values.api.request);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
   // sees it.
+  if (auto api_request = parse_api(words)) return std::move(*api_request);
   const std::string help = app.help();  // of the whole: later it is the chosen command's
   std::vector<std::string> command;
   std::vector<std::string> options = split_command(words, command);
@@ -133,7 +161,12 @@ Result<Request> parse(std::span<const char* const> words) {
     return fail(ErrorKind::kInvalid, "-- and a command belong to mote run; see mote run --help");
   }
   if (doctor->parsed()) return values.doctor;
-  return fail(ErrorKind::kInvalid, "what is to be done? mote run, mote doctor; see mote --help");
+  if (api->parsed()) {
+    return fail(ErrorKind::kInvalid,
+                "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
+  }
+  return fail(ErrorKind::kInvalid,
+              "what is to be done? mote run, mote doctor, mote api; see mote --help");
 }
 
 }  // namespace mote::cli

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "engine/api_client.h"
 #include "engine/run.h"
 
 namespace mote::cli {
@@ -21,7 +22,10 @@ struct Doctor {
   bool probe = false;
   bool json = false;
 };
-using Request = std::variant<ShowText, Run, Doctor>;
+struct Api {
+  engine::ApiRequest request;
+};
+using Request = std::variant<ShowText, Run, Doctor, Api>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/json_describe.h"
+#include "base/unique_fd.h"
 #include "engine/doctor.h"
 #include "programs/mote/arguments.h"
 
@@ -12,6 +13,7 @@ namespace mote::cli {
 namespace {
 
 constexpr int kStatusBadArguments = 2;
+constexpr int kStatusNoAnswer = 2;
 
 [[noreturn]] void die_by(int signal) {
   ::signal(signal, SIG_DFL);
@@ -41,6 +43,22 @@ int carry_out(const Doctor& request) {
   const engine::Diagnosis diagnosis = engine::examine(engine::gather_facts());
   fmt::print("{}", request.json ? json::write(diagnosis) + "\n" : engine::to_text(diagnosis));
   return diagnosis.ready ? 0 : 1;
+}
+
+int carry_out(const Api& api) {
+  engine::ApiRequest request = api.request;
+  if (request.body == "-") {
+    auto body = read_all(STDIN_FILENO, engine::kMaxAnswer);
+    if (!body) return refuse(kStatusNoAnswer, body.error());
+    request.body = std::move(*body);
+  }
+  const auto answer = engine::ask(request);
+  if (!answer) return refuse(kStatusNoAnswer, answer.error());
+  if (!answer->body.empty()) fmt::print("{}\n", answer->body);
+  if (answer->status >= 200 && answer->status < 300) return 0;
+  fmt::print(stderr, "mote: {} {} was answered with {}\n", request.method, request.path,
+             answer->status);
+  return 1;
 }
 
 int carry_out(const Run& request) {

@@ -13,12 +13,15 @@
 namespace mote::vmm {
 namespace {
 
+constexpr std::string_view kFirecrackerLine = "Firecracker v1.17.0\n";
+
 // A flag that Firecracker has and mote-vmm not yet.
 struct Unbuilt {};
 
 using Target =
-    std::variant<bool Arguments::*, std::string Arguments::*,
-                 std::optional<std::string> Arguments::*, std::optional<int> Arguments::*, Unbuilt>;
+    std::variant<bool Arguments::*, std::string Arguments::*, std::uint64_t Arguments::*,
+                 std::optional<std::string> Arguments::*, std::optional<int> Arguments::*,
+                 std::optional<std::uint64_t> Arguments::*, Unbuilt>;
 
 struct Flag {
   std::string_view name;
@@ -28,13 +31,18 @@ struct Flag {
 };
 
 constexpr std::array kFlags{
+    Flag{"--api-sock", "PATH", "The API's Unix socket (default: /run/firecracker.socket).",
+         &Arguments::api_sock},
     Flag{"--no-api", "", "Serve no API; the machine comes from --config-file.", &Arguments::no_api},
     Flag{"--config-file", "FILE", "The machine, as JSON in Firecracker's form.",
          &Arguments::config_file},
     Flag{"--id", "ID", "Name of the microVM in the log (default: anonymous-instance).",
          &Arguments::id},
-    Flag{"--metadata", "FILE", "JSON for the metadata service to begin with.",
-         &Arguments::metadata},
+    Flag{"--http-api-max-payload-size", "N", "Most bytes of a request's body (default: 51200).",
+         &Arguments::http_api_max_payload_size},
+    Flag{"--metadata", "FILE", "Data of the metadata service, as JSON.", &Arguments::metadata},
+    Flag{"--mmds-size-limit", "N", "Most bytes of that data (default: as a request's body).",
+         &Arguments::mmds_size_limit},
     Flag{"--boot-timer", "", "Give the guest a device that logs how long it took to boot.",
          &Arguments::boot_timer},
     Flag{"--no-seccomp", "", "Run without system call filters. There are none yet.",
@@ -48,10 +56,16 @@ constexpr std::array kFlags{
     Flag{"--show-level", "", "Put the level into each line of the log.", &Arguments::show_level},
     Flag{"--show-log-origin", "", "Put the source file and line into each line of the log.",
          &Arguments::show_log_origin},
+    Flag{"--start-time-us", "N",
+         "CLOCK_MONOTONIC when the process was started, in us, for metrics.",
+         &Arguments::start_time_us},
+    Flag{"--start-time-cpu-us", "N", "CPU time of the process at that time, in us.",
+         &Arguments::start_time_cpu_us},
+    Flag{"--parent-cpu-time-us", "N", "CPU time of those who started it, in us.",
+         &Arguments::parent_cpu_time_us},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
-    Flag{"--stdio-uart", "",
-         "A second UART (0x2f8, IRQ 3) on standard input and output, byte for byte.",
+    Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",
          &Arguments::stdio_uart},
     Flag{"--console-fd", "N", "Send the output of the first UART to descriptor N.",
          &Arguments::console_fd},
@@ -59,17 +73,12 @@ constexpr std::array kFlags{
          &Arguments::end_fd},
     Flag{"--version", "", "Print the version.", &Arguments::version},
     Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
-    Flag{"--api-sock", "", "", Unbuilt{}},
     Flag{"--describe-snapshot", "", "", Unbuilt{}},
     Flag{"--enable-pci", "", "", Unbuilt{}},
-    Flag{"--http-api-max-payload-size", "", "", Unbuilt{}},
     Flag{"--metrics-path", "", "", Unbuilt{}},
-    Flag{"--mmds-size-limit", "", "", Unbuilt{}},
-    Flag{"--parent-cpu-time-us", "", "", Unbuilt{}},
     Flag{"--seccomp-filter", "", "", Unbuilt{}},
     Flag{"--snapshot-version", "", "", Unbuilt{}},
-    Flag{"--start-time-cpu-us", "", "", Unbuilt{}},
-    Flag{"--start-time-us", "", "", Unbuilt{}}};
+};
 
 using List = std::vector<std::string_view>;
 
@@ -102,6 +111,19 @@ Result<int> descriptor(std::string_view text) {
   return number;
 }
 
+// A number as Firecracker reads it: decimal, perhaps with a plus before it, below 2^64.
+Result<std::uint64_t> number(std::string_view text) {
+  std::uint64_t value = 0;
+  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
+  const char* const last = digits.data() + digits.size();
+  const auto [end, error] = std::from_chars(digits.data(), last, value);
+  if (error != std::errc() || end != last) {
+    return refuse("{} is no number; it must be one from 0 to {}", json::quote(text),
+                  std::numeric_limits<std::uint64_t>::max());
+  }
+  return value;
+}
+
 // Sets what a flag stands for; `value` is empty where it takes none.
 struct Set {
   const Flag& flag;
@@ -121,14 +143,24 @@ struct Set {
     return {};
   }
   Result<void> operator()(std::optional<int> Arguments::* target) const {
-    Result<int> number = descriptor(value);
-    if (!number) return std::unexpected(std::move(number.error()).within(std::string(flag.name)));
-    into.*target = *number;
-    return {};
+    return take(descriptor(value), into.*target);
+  }
+  Result<void> operator()(std::uint64_t Arguments::* target) const {
+    return take(number(value), into.*target);
+  }
+  Result<void> operator()(std::optional<std::uint64_t> Arguments::* target) const {
+    return take(number(value), into.*target);
   }
   Result<void> operator()(Unbuilt) const {
     return fail(ErrorKind::kUnsupported, "{} is not built yet; --help lists the flags that are",
                 flag.name);
+  }
+
+  template <typename Number, typename Into>
+  Result<void> take(Result<Number> read, Into& target) const {
+    if (!read) return std::unexpected(std::move(read.error()).within(std::string(flag.name)));
+    target = *read;
+    return {};
   }
 };
 
@@ -162,11 +194,7 @@ Result<void> check_id(std::string_view id) {
 
 Result<void> check_together(const Arguments& arguments) {
   MOTE_CHECK(check_id(arguments.id));
-  if (!arguments.no_api) {
-    return fail(ErrorKind::kUnsupported,
-                "the API is not built yet; give --no-api --config-file FILE");
-  }
-  if (!arguments.config_file) {
+  if (arguments.no_api && !arguments.config_file) {
     return refuse("--no-api lacks --config-file FILE, which says what machine to run");
   }
   if (arguments.console_fd && arguments.console_fd == arguments.end_fd) {
@@ -190,6 +218,10 @@ Result<Arguments> parse(std::span<const char* const> arguments) {
   return parsed;
 }
 
+std::uint64_t metadata_limit(const Arguments& arguments) {
+  return arguments.mmds_size_limit.value_or(arguments.http_api_max_payload_size);
+}
+
 Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments) {
   api::firecracker::LoggerConfig config;
   config.log_path = arguments.log_path;
@@ -201,13 +233,17 @@ Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments)
   return config;
 }
 
-std::string version() { return fmt::format("mote-vmm v{}\n", MOTE_VERSION); }
+std::string version(std::string_view argv0) {
+  const bool as_firecracker = argv0.substr(argv0.rfind('/') + 1) == "firecracker";
+  return fmt::format("{}mote-vmm v{}\n", as_firecracker ? kFirecrackerLine : "", MOTE_VERSION);
+}
 
-std::string help() {
-  std::string text = version();
+std::string help(std::string_view argv0) {
+  std::string text = version(argv0);
   text +=
       "Runs one microVM.\n\n"
-      "Usage: mote-vmm --no-api --config-file FILE [FLAG...]\n\n"
+      "Usage: mote-vmm [--api-sock PATH] [--config-file FILE] [FLAG...]\n"
+      "       mote-vmm --no-api --config-file FILE [FLAG...]\n\n"
       "Flags:\n";
   std::string unbuilt;
   for (const Flag& flag : kFlags) {
@@ -217,13 +253,15 @@ std::string help() {
     }
     const std::string left =
         flag.value.empty() ? std::string(flag.name) : fmt::format("{} {}", flag.name, flag.value);
-    text += fmt::format("  {:<22}{}\n", left, flag.help);
+    text += fmt::format("  {:<30}{}\n", left, flag.help);
   }
   text += "\nFlags of Firecracker that are not built yet, and so refused:\n" + unbuilt;
   text +=
       "\nExit status: the guest's own (0 for a reset or power-off); 1 failed; 152 a --level that "
       "is\n"
-      "none; 153 wrong arguments; ended by SIGTERM or SIGINT, that signal; 156 by SIGHUP.\n";
+      "none; 153 wrong arguments; ended by SIGTERM or SIGINT, that signal; by another, 148 "
+      "SIGSYS,\n"
+      "149 SIGBUS, 150 SIGSEGV, 151 SIGXFSZ, 154 SIGXCPU, 156 SIGHUP, 157 SIGILL.\n";
   return text;
 }
 

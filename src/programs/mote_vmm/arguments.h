@@ -3,9 +3,11 @@
 // it.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "api/firecracker/logger.h"
 #include "base/result.h"
@@ -20,7 +22,17 @@ struct Arguments {
   bool no_seccomp = false;
   std::optional<std::string> config_file = {};
   std::string id = "anonymous-instance";
+  // The API.
+  std::string api_sock = "/run/firecracker.socket";
+  std::uint64_t http_api_max_payload_size = 51200;  // bytes of a request's body
+  // The metadata service.
   std::optional<std::string> metadata = {};
+  std::optional<std::uint64_t> mmds_size_limit = {};  // bytes; as large as a request's body
+  // When the process was started, for the metrics: CLOCK_MONOTONIC, its own CPU time, and what
+  // those who started it had used, in microseconds.
+  std::optional<std::uint64_t> start_time_us = {};
+  std::optional<std::uint64_t> start_time_cpu_us = {};
+  std::optional<std::uint64_t> parent_cpu_time_us = {};
   // The log.
   std::optional<std::string> level = {};
   std::optional<std::string> log_path = {};
@@ -40,12 +52,17 @@ struct Arguments {
 // flag, and what follows `--` is not looked at.
 Result<Arguments> parse(std::span<const char* const> arguments);
 
+// The most bytes that the data of the metadata service may have.
+std::uint64_t metadata_limit(const Arguments& arguments);
+
 // What the flags say of the log, for api::firecracker::apply(). An error (of --level) means
 // kExitBadConfiguration.
 Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments);
 
-// The text of --help and of --version, each with a line feed at its end.
-std::string help();
-std::string version();
+// The text of --help and of --version, each with a line feed at its end. Tools tell what a monitor
+// can do by the first line: of a program that is started (`argv0`) under the name `firecracker`, it
+// names the version of Firecracker whose behaviour this is; mote's own follows.
+std::string help(std::string_view argv0);
+std::string version(std::string_view argv0);
 
 }  // namespace mote::vmm

@@ -12,8 +12,11 @@ namespace mote::vmm {
 
 class Signals {
  public:
-  // Blocks SIGTERM, SIGINT, SIGHUP and SIGWINCH in this thread and all that it starts later, and
-  // ignores SIGPIPE, whose cause a write reports as well. Call before any other thread exists.
+  // Blocks those that the loop takes (SIGTERM, SIGINT, SIGHUP, SIGXCPU, SIGXFSZ, SIGWINCH) in this
+  // thread and all that it starts later, and ignores SIGPIPE, whose cause a write reports as well.
+  // Those that tell of a fault of this program (SIGSEGV, SIGBUS, SIGILL, SIGSYS) end the process
+  // with the statuses that Firecracker ends with, whoever sent them. Call before any other thread
+  // exists.
   static void block();
 
   // Calls `handler` with the number of each such signal, on the loop's thread.
@@ -24,6 +27,13 @@ class Signals {
   UniqueFd fd_;
   EventLoop::Watch watch_;
 };
+
+// The status that the process ends with on one of the signals above; 0: it ends by the signal.
+int status_of_signal(int signal);
+
+// Called, once, when a fault ends the process, from its signal handler: what it does may be cut off
+// after a second. Set before other threads start.
+void set_last_words(void (*last_words)(int signal));
 
 // Ends the process by `signal`'s default action, so that a parent sees what ended it.
 [[noreturn]] void die_by(int signal);

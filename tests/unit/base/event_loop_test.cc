@@ -34,6 +34,19 @@ TEST_F(EventLoopTest, CallsTheHandlerOfWhatIsReady) {
   EXPECT_EQ(calls, 1);
 }
 
+TEST_F(EventLoopTest, DropsWhatIsPostedOnceItIsClosed) {
+  bool ran = false;
+  const auto token = std::make_shared<int>();
+  loop_->post([&ran, token] { ran = true; });
+  EXPECT_EQ(token.use_count(), 2);
+  loop_->close();
+  EXPECT_EQ(token.use_count(), 1);
+  loop_->post([&ran, token] { ran = true; });
+  EXPECT_EQ(token.use_count(), 1);
+  EXPECT_TRUE(*loop_->run_once(0)) << "the first had woken it";
+  EXPECT_FALSE(ran);
+}
+
 TEST_F(EventLoopTest, RefusesToWatchWhatCannotBeWatched) {
   EXPECT_FALSE(loop_->watch(-1, EPOLLIN, [](std::uint32_t) {}));
   const auto watch = loop_->watch(event_.get(), EPOLLIN, [](std::uint32_t) {});

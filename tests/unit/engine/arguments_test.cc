@@ -128,5 +128,23 @@ TEST(Arguments, MistakesOfARunAreToldFromOthers) {
   EXPECT_FALSE(is_run(Words{}));
 }
 
+TEST(Arguments, ApiTakesARequestAsItIs) {
+  const auto request = parse(Words{"api", "/run/s", "PUT", "/mmds", "[1, {\"a\": 2}]"});
+  ASSERT_TRUE(request) << request.error().text();
+  const auto& api = std::get<Api>(*request).request;
+  EXPECT_EQ(api.socket, "/run/s");
+  EXPECT_EQ(api.method, "PUT");
+  EXPECT_EQ(api.path, "/mmds");
+  EXPECT_EQ(api.body, "[1, {\"a\": 2}]");
+  EXPECT_EQ(std::get<Api>(*parse(Words{"api", "s", "GET", "/"})).request.body, "");
+}
+
+TEST(Arguments, ApiWantsItsWords) {
+  EXPECT_THAT(error_of({"api"}), HasSubstr("SOCKET is required"));
+  EXPECT_THAT(error_of({"api", "s", "GET"}), HasSubstr("PATH"));
+  EXPECT_THAT(error_of({"api", "s", "GET", "/", "{}", "x"}), testing::Ne("it was taken"));
+  EXPECT_THAT(text_of({"api", "--help"}), HasSubstr("SOCKET"));
+}
+
 }  // namespace
 }  // namespace mote::cli

@@ -32,6 +32,10 @@ TEST(Arguments, HasDefaults) {
                arguments->help || arguments->version);
   EXPECT_FALSE(arguments->level || arguments->log_path || arguments->console_fd ||
                arguments->end_fd);
+  EXPECT_EQ(arguments->api_sock, "/run/firecracker.socket");
+  EXPECT_EQ(arguments->http_api_max_payload_size, 51200U);
+  EXPECT_FALSE(arguments->metadata || arguments->mmds_size_limit || arguments->start_time_us ||
+               arguments->start_time_cpu_us || arguments->parent_cpu_time_us);
 }
 
 TEST(Arguments, TakesEveryFlag) {
@@ -47,6 +51,33 @@ TEST(Arguments, TakesEveryFlag) {
               arguments->show_log_origin && arguments->exit_port && arguments->stdio_uart);
   EXPECT_EQ(arguments->console_fd, 7);
   EXPECT_EQ(arguments->end_fd, 2147483647);
+}
+
+TEST(Arguments, TakesTheFlagsOfTheApi) {
+  const Result<Arguments> arguments =
+      parsed({"--api-sock", "/s", "--http-api-max-payload-size", "+5", "--metadata", "/m",
+              "--mmds-size-limit", "0", "--start-time-us", "1", "--start-time-cpu-us", "2",
+              "--parent-cpu-time-us", "18446744073709551615"});
+  ASSERT_TRUE(arguments) << arguments.error().text();
+  EXPECT_FALSE(arguments->no_api);
+  EXPECT_EQ(arguments->api_sock, "/s");
+  EXPECT_EQ(arguments->http_api_max_payload_size, 5U);
+  EXPECT_EQ(arguments->metadata, "/m");
+  EXPECT_EQ(arguments->mmds_size_limit, 0U);
+  EXPECT_EQ(arguments->start_time_us, 1U);
+  EXPECT_EQ(arguments->start_time_cpu_us, 2U);
+  EXPECT_EQ(arguments->parent_cpu_time_us, 18446744073709551615U);
+}
+
+TEST(Arguments, ChecksNumbers) {
+  for (const char* flag : {"--http-api-max-payload-size", "--mmds-size-limit", "--start-time-us",
+                           "--start-time-cpu-us", "--parent-cpu-time-us"}) {
+    for (const char* number :
+         {"", "+", "-1", "abc", "1.5", " 5", "5 ", "0x10", "++5", "18446744073709551616"}) {
+      EXPECT_THAT(error_of(parsed({flag, number})), StartsWith(fmt::format("{}: \"", flag)))
+          << number;
+    }
+  }
 }
 
 TEST(Arguments, AnswersHelpAndVersionBeforeAnythingElse) {
@@ -71,7 +102,7 @@ TEST(Arguments, LooksAtNothingAfterTheSeparator) {
   EXPECT_TRUE(run({"--"}));
   EXPECT_TRUE(run({"--", "--nope", "--version"}));
   EXPECT_FALSE(run({"--", "--version"})->version);
-  EXPECT_THAT(error_of(parsed({"--", "--no-api", "--config-file", "f"})), HasSubstr("--no-api"));
+  EXPECT_FALSE(parsed({"--", "--no-api", "--config-file", "f"})->no_api);
   EXPECT_EQ(error_of(run({"--id", "--"})), "--id lacks its value; give --id ID");
 }
 
@@ -130,23 +161,22 @@ TEST(Arguments, ChecksDescriptors) {
               HasSubstr("each must have its own"));
 }
 
-TEST(Arguments, WantsAMachineAndNoApi) {
-  EXPECT_THAT(error_of(parsed({})), StartsWith("the API is not built yet"));
-  EXPECT_THAT(error_of(parsed({"--config-file", "f"})), StartsWith("the API is not built yet"));
+TEST(Arguments, WantsAMachineWithoutAnApi) {
+  EXPECT_TRUE(parsed({}));
+  EXPECT_TRUE(parsed({"--config-file", "f"}));
+  EXPECT_TRUE(parsed({"--api-sock", "/s", "--no-api", "--config-file", "f"}));
   EXPECT_THAT(error_of(parsed({"--no-api"})), StartsWith("--no-api lacks --config-file"));
 }
 
 TEST(Arguments, RefusesFirecrackersOtherFlagsAsNotBuilt) {
-  for (const char* flag :
-       {"--api-sock", "--describe-snapshot", "--enable-pci", "--http-api-max-payload-size",
-        "--metrics-path", "--mmds-size-limit", "--parent-cpu-time-us", "--seccomp-filter",
-        "--snapshot-version", "--start-time-cpu-us", "--start-time-us"}) {
+  for (const char* flag : {"--describe-snapshot", "--enable-pci", "--metrics-path",
+                           "--seccomp-filter", "--snapshot-version"}) {
     for (const Result<Arguments>& result : {run({flag}), run({flag, "x"}), parsed({flag})}) {
       ASSERT_FALSE(result) << flag;
       EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported) << flag;
       EXPECT_THAT(result.error().text(), StartsWith(fmt::format("{} is not built yet", flag)));
     }
-    EXPECT_THAT(help(), HasSubstr(fmt::format("  {}\n", flag)));
+    EXPECT_THAT(help("mote-vmm"), HasSubstr(fmt::format("  {}\n", flag)));
   }
 }
 
@@ -164,17 +194,27 @@ TEST(Arguments, SayWhatTheLogIsToBe) {
 }
 
 TEST(Help, ListsEveryFlagWithItsValue) {
-  EXPECT_THAT(help(), StartsWith("mote-vmm v"));
+  EXPECT_THAT(help("mote-vmm"), StartsWith("mote-vmm v"));
   for (const char* flag : {"--no-api ", "--config-file FILE ", "--id ID ", "--boot-timer ",
                            "--level LEVEL ", "--console-fd N ", "--end-fd N ", "--help "}) {
-    EXPECT_THAT(help(), HasSubstr(fmt::format("\n  {}", flag)));
+    EXPECT_THAT(help("mote-vmm"), HasSubstr(fmt::format("\n  {}", flag)));
   }
-  std::istringstream lines(help());
+  std::istringstream lines(help("mote-vmm"));
   for (std::string line; std::getline(lines, line);) EXPECT_LE(line.size(), 100U) << line;
 }
 
+TEST(Version, IsFirecrackersUnderItsName) {
+  for (const char* name : {"firecracker", "/usr/bin/firecracker", "./firecracker"}) {
+    EXPECT_THAT(version(name), StartsWith("Firecracker v1.17.0\nmote-vmm v")) << name;
+    EXPECT_THAT(help(name), StartsWith("Firecracker v1.17.0\nmote-vmm v")) << name;
+  }
+  for (const char* name : {"", "firecracker/x", "firecracker-1.17", "/firecracker/mote-vmm"}) {
+    EXPECT_THAT(version(name), StartsWith("mote-vmm v")) << name;
+  }
+}
+
 TEST(Version, IsTheProjects) {
-  EXPECT_THAT(version(), testing::MatchesRegex("mote-vmm v[0-9]+\\.[0-9]+\\.[0-9]+\n"));
+  EXPECT_THAT(version("mote-vmm"), testing::MatchesRegex("mote-vmm v[0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
 }  // namespace

@@ -1,0 +1,37 @@
+// One request to a monitor's API socket, for `mote api`.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace mote::engine {
+
+struct ApiRequest {
+  std::string socket;  // the path of the monitor's socket
+  std::string method;  // such as GET
+  std::string path;    // such as /vm/config
+  std::string body;    // JSON; empty: none
+};
+
+struct ApiAnswer {
+  int status = 0;
+  std::string body;
+};
+
+// The most that an answer may have, with its head: one of the metadata service is as large as the
+// monitor's limits allow.
+inline constexpr std::size_t kMaxAnswer = std::size_t{64} << 20;
+
+// The bytes of a request. Errors: a method or path with characters that would end it.
+Result<std::string> encode(const ApiRequest& request);
+// The answer at the beginning of `bytes`, interim ones (100) apart. An error: it is none, or cut.
+Result<ApiAnswer> decode(std::string_view bytes);
+
+// Asks, and waits for the answer for as long as the monitor takes. Errors: nobody listens at the
+// socket, or what answers is no API.
+Result<ApiAnswer> ask(const ApiRequest& request);
+
+}  // namespace mote::engine

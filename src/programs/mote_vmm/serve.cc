@@ -1,0 +1,207 @@
+#include "programs/mote_vmm/serve.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
+
+#include "api/firecracker/api.h"
+#include "api/firecracker/config_file.h"
+#include "api/firecracker/controller.h"
+#include "api/firecracker/live_machine.h"
+#include "api/http/thread.h"
+#include "base/event_loop.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/terminal.h"
+#include "metadata/store.h"
+#include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/signals.h"
+#include "programs/mote_vmm/streams.h"
+
+namespace mote::vmm {
+namespace {
+
+using api::firecracker::Controller;
+using api::firecracker::LiveMachine;
+using api::firecracker::RealMachine;
+using devices::End;
+
+std::uint64_t microseconds(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+         static_cast<std::uint64_t>(now.tv_nsec) / 1000;
+}
+
+class Service {
+ public:
+  Service(EventLoop& loop, const Arguments& arguments)
+      : loop_(loop),
+        arguments_(arguments),
+        metadata_(metadata_limit(arguments)),
+        controller_(loop, metadata_,
+                    {.id = arguments.id,
+                     .version = MOTE_VERSION,
+                     .make_machine =
+                         [this](const machine::VmConfig& config,
+                                const api::firecracker::SerialConfig& serial) {
+                           return make_machine(config, serial);
+                         }}),
+        api_(loop, controller_) {}
+  // Whoever waits for an answer gets one.
+  ~Service() {
+    loop_.close();
+    server_.reset();
+  }
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  // Opens the socket, and does what the files say that flags name.
+  Result<void> start();
+  // Until the end.
+  Result<End> run() REQUIRES(machine::kMachineThread);
+
+ private:
+  Result<std::unique_ptr<LiveMachine>> make_machine(const machine::VmConfig& config,
+                                                    const api::firecracker::SerialConfig& serial);
+  // What a file of the configuration says; nothing else is done before it could be read.
+  Result<std::string> config_text() const;
+  Result<void> load_config(const std::string& text);
+  Result<void> start_server();
+  void note_start() const;
+  void take_signal(int signal);
+  void end(const End& end);
+
+  EventLoop& loop_;
+  const Arguments& arguments_;
+  metadata::Store metadata_;
+  metadata::MmdsMetrics metadata_metrics_;
+  Controller controller_;
+  api::firecracker::Api api_;
+  std::unique_ptr<api::http::ServerThread> server_;
+  std::optional<RawTerminal> terminal_;
+  std::optional<End> ended_;
+};
+
+Result<std::unique_ptr<LiveMachine>> Service::make_machine(
+    const machine::VmConfig& config, const api::firecracker::SerialConfig& serial) {
+  MOTE_TRY(Streams streams, wire_streams(arguments_, config));
+  if (config.console && virtio::uses_stdio(*config.console) && !arguments_.log_path)
+    log_to_standard_error();
+  machine::MachineOptions options;
+  options.board.com1 = streams.com1;
+  options.board.com2 = streams.com2;
+  options.board.exit_port = arguments_.exit_port;
+  if (arguments_.boot_timer) options.board.boot_timer = devices::BootTimer::now();
+  options.metadata = &metadata_;
+  options.metadata_metrics = &metadata_metrics_;
+  options.on_end = [this](const End& end) { this->end(end); };
+  MOTE_TRY(auto machine, RealMachine::boot(loop_, config, serial, std::move(options)));
+  // Last, so that a machine that cannot be made leaves the terminal as it was.
+  const bool has_terminal = streams.com1.input < 0 || !serial.serial_out_path;
+  MOTE_TRY(terminal_, RawTerminal::enter(has_terminal ? streams.terminal : -1));
+  return machine;
+}
+
+Result<std::string> Service::config_text() const {
+  MOTE_TRY(const UniqueFd fd, open_file(*arguments_.config_file, O_RDONLY));
+  return read_all(fd.get(), api::firecracker::kMaxConfigFile);
+}
+
+Result<void> Service::load_config(const std::string& text) {
+  MOTE_TRY(auto file, api::firecracker::parse_config(text));
+  MOTE_CHECK(controller_.load(std::move(file)));
+  return controller_.start();
+}
+
+Result<void> Service::start_server() {
+  MOTE_TRY(auto listener, api::http::listen_at(arguments_.api_sock));
+  MOTE_TRY(server_, api::http::ServerThread::start(
+                        std::move(listener), {.body = arguments_.http_api_max_payload_size},
+                        [this](api::http::Request&& request) { return api_.handle(request); }));
+  return {};
+}
+
+void Service::note_start() const {
+  // What a flag says may be any number: differences are taken modulo 2^64, as it was once.
+  if (arguments_.start_time_us) {
+    log::info("The process took {} us to start",
+              microseconds(CLOCK_MONOTONIC) - *arguments_.start_time_us);
+  }
+  if (arguments_.start_time_cpu_us) {
+    log::info("The process used {} us of CPU time to start",
+              microseconds(CLOCK_PROCESS_CPUTIME_ID) - *arguments_.start_time_cpu_us +
+                  arguments_.parent_cpu_time_us.value_or(0));
+  }
+}
+
+Result<void> Service::start() {
+  const std::string config_name =
+      fmt::format("configuration file {}", json::quote(arguments_.config_file.value_or("")));
+  std::string config;
+  if (arguments_.config_file) {
+    auto text = config_text();
+    if (!text) return std::unexpected(std::move(text.error()).within(config_name));
+    config = std::move(*text);
+  }
+  if (arguments_.metadata)
+    MOTE_CHECK_WITHIN(open_file(*arguments_.metadata, O_RDONLY), "--metadata");
+  MOTE_CHECK(start_server());
+  note_start();
+  if (arguments_.metadata) {
+    MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
+  }
+  if (arguments_.config_file) MOTE_CHECK_WITHIN(load_config(config), "{}", config_name);
+  return {};
+}
+
+void Service::take_signal(int signal) {
+  machine::kMachineThread.assert_held();
+  auto* const machine = static_cast<RealMachine*>(controller_.machine());
+  if (signal == SIGWINCH) {
+    auto* const console = machine != nullptr ? machine->find<virtio::Console>() : nullptr;
+    if (console != nullptr) console->window_changed();
+  } else if (machine != nullptr) {
+    machine->machine().end(end_by_signal(signal));
+  } else {
+    end(end_by_signal(signal));
+  }
+}
+
+void Service::end(const End& end) {
+  ended_ = end;
+  loop_.stop();
+}
+
+Result<End> Service::run() {
+  MOTE_TRY(const Signals signals,
+           Signals::watch(loop_, [this](int signal) { take_signal(signal); }));
+  MOTE_CHECK(loop_.run());
+  // Whoever waits for an answer gets one before the process ends.
+  loop_.close();
+  server_.reset();
+  terminal_.reset();
+  if (auto* const machine = static_cast<RealMachine*>(controller_.machine())) {
+    machine->machine().close_devices();
+  }
+  tell(*ended_, arguments_.end_fd.value_or(-1));
+  if constexpr (kKernelTakesDown) ::_exit(exit_status(*ended_));
+  return *ended_;
+}
+
+}  // namespace
+
+Result<End> serve(const Arguments& arguments) {
+  machine::kMachineThread.assert_held();
+  log::info("mote-vmm v{} serves its API at {}", MOTE_VERSION, json::quote(arguments.api_sock));
+  MOTE_TRY(const auto loop, EventLoop::create());
+  Service service(*loop, arguments);
+  MOTE_CHECK(service.start());
+  return service.run();
+}
+
+}  // namespace mote::vmm

@@ -1,0 +1,44 @@
+"""The reviewed list: where mote-vmm's command line, configuration file and end differ from what Firecracker was recorded to do.
+
+A case that differs in a field without an entry here fails, as does an entry that no case needs.
+"""
+
+from difference import Difference
+
+
+def is_abort(recorded):
+    return recorded == "signal 6"
+
+
+NUMBERS = r"--(http-api-max-payload-size|mmds-size-limit|(parent|start-time)(-cpu)?(-time)?-us)"
+NUMBER_CASES = NUMBERS + r" (empty|-1|abc|1\.5|18446744073709551616| 5|0x10)"
+IDS = r"--id (empty|a_b|a\.b|a b|a/b|<a\*65>)"
+
+DIFFERENCES = (
+    Difference("SIGRTMIN is how vCPUs are interrupted, and ends nothing", r"SIGRTMIN running.*", ("exit", "get_root")),
+    # What is not built yet: refused as a wrong argument, or, in a configuration file, as an error.
+    Difference("--enable-pci is not built yet", r".*(--enable-pci once|PCI|with --enable-pci).*"),
+    Difference("--seccomp-filter is not built yet", r"--seccomp-filter (empty|once)", ("exit",)),
+    Difference("snapshots are not built yet", r"--(describe-snapshot|snapshot-version) .*", ("exit", "first_line", "log", "earlier_status", "stderr_nonempty")),
+    Difference("metrics are not built yet", r"--metrics-path (empty|once)|metrics .*|start times|guest .* with metrics|SIG.*|guest resets.*"
+               r"|config valid full.*|log lines with both and debug", ("exit", "leaves", "log", "metrics_lines", "metrics_last", "metrics_top",
+                                                                       "requests_status", "stderr_nonempty", "get_root", "log_files", "log_fifos", "then_answers")),
+    Difference("cpu-config by a path is not built yet", r"config cpu-config path.*", ("exit", "stderr_nonempty", "log", "get_root", "then_answers")),
+    Difference("FlushMetrics is not built yet", r"config, then API requests", ("requests_status",)),
+    Difference("a drive of a configuration file is shown as the file has it", r"config bad drive id", ("then_answers",)),
+    # A wrong argument or file is no reason to crash: a message and a status.
+    Difference("a number that is none is a wrong argument", NUMBER_CASES, ("exit", "stderr_nonempty"), may_be_absent=True),
+    Difference("a wrong id is a wrong argument", IDS, ("exit", "stderr_nonempty")),
+    Difference("a file that cannot be read is an error", r"--(config-file|metadata) empty|--metadata missing file.*|config (missing|is a directory|not UTF-8).*",
+               ("exit", "stderr_nonempty", "log")),
+    Difference("metadata that is no JSON is an error", r"--metadata (invalid|empty file).*", ("exit", "stderr_nonempty", "log")),
+    Difference("a configuration file is checked for UTF-8 where it is parsed, when the socket is there", r"config not UTF-8", ("leaves",)),
+    # Decisions.
+    Difference("ids are ASCII", r"--id é", recorded=lambda recorded: recorded != 153),
+    Difference("an API that nobody can reach is refused", r"--api-sock empty"),
+    Difference("a launch without an API says nothing before its guest does", r".*(no API|--no-api).*", ("log",),
+               now=lambda now: now == "nothing from ['main']"),
+    Difference("a drive given twice in a file is a mistake", r"config same drive twice.*"),
+    Difference("a file's unknown sections are refused", r"config (unknown|serial) key.*"),
+    Difference("a log that is there is kept, and appended to", r"log to an existing file keeps it", ("log_files",)),
+)
