@@ -26,6 +26,7 @@ def visit(tmp_path_factory):
         echo kept > $LAB_OUT/kept; echo lost > lost; echo "$PWD|$SET|$PASSED|${NOT_PASSED-none}|$(id -u)|$LAB"
         [ -c /dev/kvm ] && [ -c /dev/net/tun ] && [ -c /dev/vhost-vsock ] && [ -e /sys/fs/cgroup/cgroup.controllers ] &&
           modprobe dm-crypt && echo devices
+        pgrep -f hold_kvm > /dev/null && echo held
         grep -c svm /proc/cpuinfo; cat; echo 'to stderr' > /dev/stderr; sleep 1000 & printf 'no end of line'; exit 7"""
     environment = {**os.environ, "PASSED": "it's $HOME\n\"two\" lines", "NOT_PASSED": "x"}
     done = lab("-s", "2", "-o", where / "out", "-e", "PASSED", "-e", "SET=a=b", "--", "sh", "-c", script, cwd=where, env=environment)
@@ -38,7 +39,7 @@ def test_status_is_the_commands(visit):
 
 def test_streams_arrive_apart_and_whole(visit):
     where, done = visit
-    assert done.stdout.decode() == f"{where}|a=b|it's $HOME\n\"two\" lines|none|0|1\ndevices\n2\nno end of line"
+    assert done.stdout.decode() == f"{where}|a=b|it's $HOME\n\"two\" lines|none|0|1\ndevices\nheld\n2\nno end of line"
     assert done.stderr == b"to stderr\n"
 
 
@@ -64,6 +65,17 @@ def test_a_crash_of_the_lab_is_told_from_a_failure():
     assert done.returncode == 125, done
     assert done.stdout == b"before\n"
     assert b"lab: the machine stopped" in done.stderr and b"sysrq triggered crash" in done.stderr
+
+
+def test_a_hang_of_the_lab_is_told_too(tmp_path):
+    with subprocess.Popen([LAB, "--silence", "15", "--", "sh", "-c", "echo up; sleep 1000"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
+        assert process.stdout.readline() == b"up\n"
+        children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        (machine,) = [int(child) for child in children if b"qemu" in pathlib.Path(f"/proc/{child}/cmdline").read_bytes()]
+        os.kill(machine, signal.SIGSTOP)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 125 and b"no sign of life for 15 s" in errors, errors
 
 
 def test_a_timeout():
