@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -9,10 +10,14 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
+import sharing  # noqa: E402
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "reference: boots the kernel of $MOTE_SHARED, skipped where there is none")
+    shared = sharing.plugin()
+    if shared:
+        config.pluginmanager.register(shared, "sharing")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -72,6 +77,22 @@ def mote(kernel, rootfs):
 @pytest.fixture
 def vmm(tmp_path):
     return harness.Vmm(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def ends_in_time():
+    """Every test: whatever it waits for, it does not wait for ever."""
+    seconds = 3 * harness.BOOT_SECONDS
+    before = harness.processes("mote") | harness.processes("mote-vmm")
+
+    def late(*_):
+        for pid in (harness.processes("mote") | harness.processes("mote-vmm")) - before:
+            os.kill(pid, signal.SIGKILL)
+        raise AssertionError(f"the test did not end within {seconds} s")
+    signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    yield
+    signal.alarm(0)
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
+import threading
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -192,10 +193,14 @@ def send_after_output(command, marker, number, timeout=BOOT_SECONDS, cwd=None):
     with subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, cwd=cwd) as process:
         seen = b""
+        late = threading.Timer(timeout, process.kill)
+        late.start()
         while marker not in seen:
             data = process.stdout.read1()
-            assert data, f"{command} ended before {marker!r}: {seen!r} {process.stderr.read()!r}"
+            how = f"did not say {marker!r} within {timeout} s" if late.finished.is_set() else f"ended before {marker!r}"
+            assert data, f"{command} {how}: {seen!r} {process.stderr.read()!r}"
             seen += data
+        late.cancel()
         process.send_signal(number)
         sent = time.monotonic()
         try:
