@@ -196,7 +196,7 @@ def test_cloud_init_takes_all_from_it(cloud, kernel, tmp_path):
     identity = {"instance-identity": {"document": json.dumps({"instanceId": "i-0123", "region": "here-1"})}}
     version = {"meta-data": meta, "user-data": USER_DATA, "dynamic": identity}
     config = vm_config(kernel, "root=/dev/vda ro init=/usr/sbin/overlay-init ip=10.97.0.2::10.97.0.1:255.255.255.0::eth0:off",
-                       drives=[drive(cloud, "root", root=True)], memory=1024, vcpus=2)
+                       drives=[drive(cloud, "root", root=True)], memory=1024)
     config["network-interfaces"] = [{"iface_id": "eth0", "host_dev_name": TAP}]
     config["mmds-config"] = {"network_interfaces": ["eth0"], "version": "V2"}
     (tmp_path / "metadata.json").write_text(json.dumps({"2009-04-04": version, "latest": version}))
