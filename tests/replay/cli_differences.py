@@ -23,9 +23,7 @@ DIFFERENCES = (
     Difference("metrics are not built yet", r"--metrics-path (empty|once)|metrics .*|start times|guest .* with metrics|SIG.*|guest resets.*"
                r"|config valid full.*|log lines with both and debug", ("exit", "leaves", "log", "metrics_lines", "metrics_last", "metrics_top",
                                                                        "requests_status", "stderr_nonempty", "get_root", "log_files", "log_fifos", "then_answers")),
-    Difference("cpu-config by a path is not built yet", r"config cpu-config path.*", ("exit", "stderr_nonempty", "log", "get_root", "then_answers")),
     Difference("FlushMetrics is not built yet", r"config, then API requests", ("requests_status",)),
-    Difference("a drive of a configuration file is shown as the file has it", r"config bad drive id", ("then_answers",)),
     # A wrong argument or file is no reason to crash: a message and a status.
     Difference("a number that is none is a wrong argument", NUMBER_CASES, ("exit", "stderr_nonempty"), may_be_absent=True),
     Difference("a wrong id is a wrong argument", IDS, ("exit", "stderr_nonempty")),
