@@ -114,6 +114,22 @@ TEST_F(RestoreTest, APausedMachineStandsStillAndGoesOn) NO_THREAD_SAFETY_ANALYSI
   read_until("memory=00000002 register=00000002");
 }
 
+// The guest reads its disk's registers from memory: the same answers by exits would be right, and
+// slow.
+TEST_F(RestoreTest, ReadingADevicesRegistersIsNoExit) NO_THREAD_SAFETY_ANALYSIS {
+  VmConfig wanted = config(1);
+  wanted.boot_source.kernel_image_path = MOTE_BARE_GUESTS "/virtio_blk.elf";
+  wanted.entropy.reset();
+  wanted.balloon.reset();
+  auto machine = Machine::boot(*loop_, wanted, options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  ASSERT_TRUE((*machine)->run());
+  const std::string seen = read_until("unknown result=");
+  EXPECT_TRUE(seen.contains("magic=74726976")) << seen;
+  EXPECT_EQ((*machine)->vcpu_metrics(0).exit_mmio_read, 0U);
+  EXPECT_GT((*machine)->vcpu_metrics(0).exit_mmio_write, 0U);
+}
+
 TEST_F(RestoreTest, ARunningMachineIsNotSaved) NO_THREAD_SAFETY_ANALYSIS {
   auto machine = Machine::boot(*loop_, config(1), options());
   ASSERT_TRUE(machine) << machine.error().text();
