@@ -41,7 +41,12 @@ class Stage:
     """A directory, which is gone with the block that it is used in. `<dir>` in a record stands for it."""
 
     def __enter__(self):
-        self.path = tempfile.mkdtemp(prefix="replay-")
+        self.root = tempfile.mkdtemp(prefix="replay-")
+        self.path = os.path.join(self.root, "d")
+        os.mkdir(self.path, 0o755)
+        # What cases find at ../x.
+        with open(os.path.join(self.root, "x"), "wb") as file:
+            file.write(b"x" * 65536)
         self.held, self.taps = [], []
         for name, content in FILES.items():
             with open(self / name, "wb") as file:
@@ -57,7 +62,7 @@ class Stage:
         for tap in self.taps:
             subprocess.run(["ip", "link", "del", tap], stderr=subprocess.DEVNULL, check=False)
             host_network.release()
-        shutil.rmtree(self.path, ignore_errors=True)
+        shutil.rmtree(self.root, ignore_errors=True)
 
     def __truediv__(self, name):
         return os.path.join(self.path, name)

@@ -2,6 +2,7 @@
 // are read and answers written, says here what they look like.
 #pragma once
 
+#include <array>
 #include <boost/core/type_name.hpp>
 #include <boost/describe/enumerators.hpp>
 #include <boost/describe/members.hpp>
@@ -30,6 +31,27 @@ template <typename T>
 json::Value value_of(const T& value) {
   auto parsed = json::parse(json::write(value));
   return parsed ? std::move(*parsed) : json::Value{nullptr};
+}
+
+// What counts where an optional field is absent, which its struct does not say.
+struct AbsentMeans {
+  std::string_view type;
+  std::string_view field;
+  std::string_view value;  // JSON
+};
+inline constexpr std::array kAbsentMeans{AbsentMeans{"BlockConfig", "is_read_only", "false"},
+                                         AbsentMeans{"BlockConfig", "cache_type", "\"Unsafe\""},
+                                         AbsentMeans{"BlockConfig", "io_engine", "\"Sync\""},
+                                         AbsentMeans{"LoggerConfig", "level", "\"Info\""},
+                                         AbsentMeans{"LoggerConfig", "show_level", "false"},
+                                         AbsentMeans{"LoggerConfig", "show_log_origin", "false"},
+                                         AbsentMeans{"MachineConfig", "cpu_template", "\"None\""}};
+
+inline json::Value absent_value(std::string_view type, std::string_view field) {
+  for (const AbsentMeans& known : kAbsentMeans) {
+    if (known.type == type && known.field == field) return *json::parse(known.value);
+  }
+  return {nullptr};
 }
 
 // The schemas of structs by their names, which others refer to.
@@ -117,7 +139,8 @@ class Schemas {
     if (!reference) {
       if (field.optional) said.push_back({"nullable", {true}});
       const T fresh{};
-      const json::Value usual = value_of(fresh.*D::pointer);
+      json::Value usual = value_of(fresh.*D::pointer);
+      if (usual.is_null()) usual = absent_value(name_of<T>(), field.name);
       if (!needed && !usual.is_null()) said.push_back({"default", usual});
     }
     properties.push_back({std::string(field.name), std::move(schema)});
