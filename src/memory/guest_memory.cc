@@ -219,6 +219,19 @@ Result<void> GuestMemory::load_file(GuestAddress address, std::uint64_t length, 
   return {};
 }
 
+void GuestMemory::prefer_huge_pages(GuestAddress address, std::uint64_t length) const {
+  const auto part = find(address, length);
+  if (!part) return;
+  const Region* region = region_of(*part);
+  if (region == nullptr || region->backing != Backing::kAnonymous) return;
+  // The block's place counts in the guest and on the host; a region begins at such a block on both.
+  const std::uint64_t start = (part->region_offset_ + kHugePageSize - 1) / kHugePageSize;
+  const std::uint64_t end = (part->region_offset_ + part->size_) / kHugePageSize;
+  if (start >= end || region->range.start % kHugePageSize != 0) return;
+  ::madvise(region->mapping.data() + start * kHugePageSize, (end - start) * kHugePageSize,
+            MADV_HUGEPAGE);
+}
+
 Result<void> GuestMemory::attach(DeviceRegion region) {
   const Range& range = region.range;
   if (range.size == 0 || range.start % kPageSize != 0 || range.size % kPageSize != 0 ||

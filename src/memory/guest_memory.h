@@ -200,6 +200,11 @@ class GuestMemory {
   Result<void> load_file(GuestAddress address, std::uint64_t length, int fd,
                          std::uint64_t offset) const;
 
+  // Asks for huge pages behind the blocks of 2 MiB that lie whole in [address, address + length):
+  // for what is about to be filled, where they cost no memory. Only a hint, and only where memory
+  // is anonymous.
+  void prefer_huge_pages(GuestAddress address, std::uint64_t length) const;
+
   // Adds memory that a device brings, which slice() and find() know from then on. One thread at a
   // time; others may read meanwhile. Errors (kInvalid): no whole pages, an overlap with another
   // region, a mapping of another size.

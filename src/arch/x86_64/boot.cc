@@ -34,6 +34,7 @@ Result<memory::Range> load_initrd(const memory::GuestMemory& memory, int fd,
   if (status.st_size == 0) return fail(ErrorKind::kInvalid, "the file is empty");
   memory::Range range{.start = 0, .size = static_cast<std::uint64_t>(status.st_size)};
   MOTE_TRY(range.start, place_initrd(memory, range.size, initrd_limit(kernel), kernel.ranges));
+  prepare_to_fill(memory, {range});
   MOTE_CHECK(memory.load_file(range.start, range.size, fd, 0));
   return range;
 }

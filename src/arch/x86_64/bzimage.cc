@@ -94,6 +94,7 @@ Result<LoadedKernel> load_bzimage(const memory::GuestMemory& memory, const Kerne
   if (size <= kEntry64Offset) {
     return fail(ErrorKind::kInvalid, "its kernel of {} bytes ends before its 64-bit entry", size);
   }
+  prepare_to_fill(memory, kernel.ranges);
   MOTE_CHECK(memory.load_file(address, size, file.fd, offset));
   return kernel;
 }

@@ -83,6 +83,7 @@ Result<std::vector<memory::Range>> load_segments(const memory::GuestMemory& memo
         claim_for_kernel(memory, {.start = segment.p_paddr, .size = segment.p_memsz}, ranges));
   }
   if (ranges.empty()) return fail(ErrorKind::kInvalid, "it has no segment to load");
+  prepare_to_fill(memory, ranges);
   for (const Elf64_Phdr& segment : headers) {
     if (!loaded(segment)) continue;
     MOTE_CHECK(memory.load_file(segment.p_paddr, segment.p_filesz, file.fd, segment.p_offset));

@@ -33,6 +33,22 @@ Result<void> claim_for_kernel(const memory::GuestMemory& memory, const memory::R
   return {};
 }
 
+void prepare_to_fill(const memory::GuestMemory& memory, std::vector<memory::Range> claimed) {
+  // Linux's segments begin at multiples of 2 MiB; it gives what lies between to its allocator.
+  constexpr std::uint64_t kSmallGap = 2 << 20;
+  std::ranges::sort(claimed, {}, &memory::Range::start);
+  memory::Range run;
+  for (const memory::Range& range : claimed) {
+    if (run.size > 0 && range.start - run.end() < kSmallGap) {
+      run.size = range.end() - run.start;
+      continue;
+    }
+    memory.prefer_huge_pages(run.start, run.size);
+    run = range;
+  }
+  memory.prefer_huge_pages(run.start, run.size);
+}
+
 Result<std::uint64_t> place_initrd(const memory::GuestMemory& memory, std::uint64_t size,
                                    std::uint64_t limit, std::span<const memory::Range> claimed) {
   const std::uint64_t low_end = memory.regions().front().range.end();

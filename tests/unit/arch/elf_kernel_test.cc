@@ -52,7 +52,7 @@ TEST(ElfKernel, PvhCannotBeForcedWithoutANote) {
 TEST(ElfKernel, LoadsFileBytesAndTouchesNothingElse) {
   const auto memory = make_memory(16 * kTestMiB);
   ElfFile elf = make_elf(false);
-  elf.add_segment(2 * kTestMiB, Bytes(5000, 0xab), 4 * kTestMiB);
+  elf.add_segment(2 * kTestMiB, Bytes(5000, 0xab), kTestMiB);
   ASSERT_TRUE(load(memory, elf.build()));
   const Bytes first = read_guest(memory, kTestMiB, 65);
   EXPECT_EQ(first[0], 1);
@@ -60,6 +60,24 @@ TEST(ElfKernel, LoadsFileBytesAndTouchesNothingElse) {
   EXPECT_EQ(first[64], 0);
   EXPECT_EQ(read_guest(memory, 2 * kTestMiB, 5000), Bytes(5000, 0xab));
   EXPECT_EQ(touched_pages(memory), 3U);
+}
+
+// As Linux's segments lie: with gaps that are smaller than a huge page between them.
+TEST(ElfKernel, WhatItFillsMayHaveHugePages) {
+  if (::access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0) {
+    GTEST_SKIP() << "this kernel has no transparent huge pages";
+  }
+  const auto memory = make_memory(32 * kTestMiB);
+  ElfFile elf = make_elf(false);
+  elf.add_segment(10 * kTestMiB, Bytes(4096, 2), kTestMiB);
+  elf.add_segment(4 * kTestMiB, Bytes(4096, 1), 5 * kTestMiB);
+  elf.add_segment(16 * kTestMiB, Bytes(4096, 3), 3 * kTestMiB);
+  ASSERT_TRUE(load(memory, elf.build()));
+  std::vector<std::uint64_t> huge;
+  for (std::uint64_t mib = 0; mib < 32; mib += 2) {
+    if (prefers_huge_pages(memory, mib * kTestMiB)) huge.push_back(mib);
+  }
+  EXPECT_EQ(huge, (std::vector<std::uint64_t>{4, 6, 8, 16}));
 }
 
 TEST(ElfKernel, SegmentAboveFourGiBIsMemoryToo) {

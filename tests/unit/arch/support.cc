@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 
 #include "arch/x86_64/memory_map.h"
 
@@ -39,6 +41,21 @@ std::size_t touched_pages(const memory::GuestMemory& memory) {
         std::ranges::count_if(resident, [](unsigned char page) { return (page & 1) != 0; }));
   }
   return count;
+}
+
+bool prefers_huge_pages(const memory::GuestMemory& memory, std::uint64_t address) {
+  const std::uintptr_t host = memory.regions().front().host_address + address;
+  std::ifstream smaps("/proc/self/smaps");
+  bool inside = false;
+  for (std::string line; std::getline(smaps, line);) {
+    unsigned long first = 0;
+    unsigned long last = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
+      inside = first <= host && host < last;
+    }
+    if (inside && line.starts_with("VmFlags:")) return (line + " ").contains(" hg ");
+  }
+  return false;
 }
 
 Bytes read_guest(const memory::GuestMemory& memory, std::uint64_t address, std::size_t length) {

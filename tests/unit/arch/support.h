@@ -22,6 +22,8 @@ inline constexpr std::uint64_t kTestMiB = 1 << 20;
 memory::GuestMemory make_memory(std::uint64_t size);
 // Pages of it that the host has given memory to.
 std::size_t touched_pages(const memory::GuestMemory& memory);
+// Whether huge pages were asked for behind this address.
+bool prefers_huge_pages(const memory::GuestMemory& memory, std::uint64_t address);
 Bytes read_guest(const memory::GuestMemory& memory, std::uint64_t address, std::size_t length);
 
 // A memfd with these bytes.

@@ -62,6 +62,32 @@ TEST(AnonymousMemory, AdvisesTransparentHugePagesWhenAsked) {
   EXPECT_THAT(flags, Not(HasSubstr(" nh ")));
 }
 
+TEST(AnonymousMemory, PrefersHugePagesForWholeBlocksAlone) {
+  if (::access("/sys/kernel/mm/transparent_hugepage/enabled", R_OK) != 0) {
+    GTEST_SKIP() << "this kernel has no transparent huge pages";
+  }
+  const GuestMemory memory = make({.ranges = {{0, 16 * kMib}}});
+  const auto flags = [host = memory.regions()[0].host_address](std::uint64_t mib) {
+    return vm_flags(host + mib * kMib);
+  };
+  memory.prefer_huge_pages(3 * kMib, 2 * kMib);   // no block is whole
+  memory.prefer_huge_pages(0, 2 * kMib - 1);      // nor is this one
+  memory.prefer_huge_pages(15 * kMib, 2 * kMib);  // not all of it is memory
+  for (std::uint64_t mib = 0; mib < 16; mib += 2) EXPECT_THAT(flags(mib), HasSubstr(" nh "));
+  memory.prefer_huge_pages(5 * kMib, 6 * kMib);
+  EXPECT_THAT(flags(4), HasSubstr(" nh "));
+  EXPECT_THAT(flags(6), HasSubstr(" hg "));
+  EXPECT_THAT(flags(9), HasSubstr(" hg "));
+  EXPECT_THAT(flags(9), HasSubstr(" dd "));
+  EXPECT_THAT(flags(10), HasSubstr(" nh "));
+}
+
+TEST(Memfd, IsLeftAsTheHostHasIt) {
+  const GuestMemory memory = make({.ranges = {{0, 8 * kMib}}, .backing = Backing::kMemfd});
+  memory.prefer_huge_pages(0, 8 * kMib);
+  EXPECT_THAT(vm_flags(memory.regions()[0].host_address), Not(HasSubstr(" hg ")));
+}
+
 // A page of 2 MiB can be mapped only where guest and host addresses agree in their low bits.
 TEST(AnonymousMemory, IsAlignedForHugePages) {
   const GuestMemory memory = make({.ranges = {{0, 4096}, {2 * kMib, 4 * kMib}}});
