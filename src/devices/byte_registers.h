@@ -11,6 +11,8 @@
 
 namespace mote::devices {
 
+constexpr bool has_flag(int value, int flag) { return (value & flag) != 0; }
+
 class ByteRegisters : public bus::BusDevice {
  public:
   void read(std::uint64_t offset, std::span<std::byte> data) final {

@@ -8,7 +8,6 @@
 namespace mote::devices {
 namespace {
 
-constexpr std::size_t kTransmitFifo = 16;
 constexpr std::uint8_t kFifosEnabled = 0xc0;  // in the interrupt identification
 constexpr std::uint8_t kEnableBits = UART_IER_MSI | UART_IER_RLSI | UART_IER_THRI | UART_IER_RDI;
 constexpr std::uint8_t kModemControlBits =
@@ -29,8 +28,6 @@ std::size_t trigger_level(std::uint8_t fifo_control) {
   }
 }
 
-bool has_flag(int value, int flag) { return (value & flag) != 0; }
-
 }  // namespace
 
 Result<std::unique_ptr<Serial>> Serial::restore(SerialState state, SerialWiring wiring) {
@@ -38,9 +35,9 @@ Result<std::unique_ptr<Serial>> Serial::restore(SerialState state, SerialWiring 
     return fail(ErrorKind::kInvalid, "serial port state: {} received bytes; at most {} fit",
                 state.received.size(), kSerialInputRoom);
   }
-  if (state.unsent.size() > kTransmitFifo) {
+  if (state.unsent.size() > kSerialOutputRoom) {
     return fail(ErrorKind::kInvalid, "serial port state: {} unsent bytes; at most {} fit",
-                state.unsent.size(), kTransmitFifo);
+                state.unsent.size(), kSerialOutputRoom);
   }
   if (state.window_left > kSerialInputWindow) {
     return fail(ErrorKind::kInvalid, "serial port state: {} bytes let in; at most {} are",
@@ -82,6 +79,8 @@ SerialMetrics Serial::metrics() const {
 
 void Serial::call(Due due) const {
   if (due.room && wiring_.on_room) wiring_.on_room();
+  if (due.hold) wiring_.on_hold();
+  if (due.driven && wiring_.on_driven) wiring_.on_driven();
   if (due.blocked && wiring_.on_blocked) wiring_.on_blocked();
   if (due.broken && wiring_.on_broken) wiring_.on_broken();
 }
@@ -109,8 +108,10 @@ void Serial::write_register(std::uint64_t offset, std::uint8_t value) {
 }
 
 std::uint8_t Serial::read_locked(std::uint64_t offset, Due& due) {
-  // A driver that looks at any register is through with its batch of output.
-  if (!blocked_) flush(due);
+  // A driver that looks at any register is through with its batch of output, but for one that polls
+  // before each byte.
+  const bool polls = offset == UART_LSR && !has_flag(state_.interrupt_enable, UART_IER_THRI);
+  if (!blocked_ && !polls) flush(due);
   switch (offset) {
     case UART_RX:
       return latch_open() ? static_cast<std::uint8_t>(state_.divisor) : receive_byte(due);
@@ -155,7 +156,7 @@ void Serial::write_locked(std::uint64_t offset, std::uint8_t value, Due& due) {
       if (latch_open()) {
         state_.divisor = static_cast<std::uint16_t>((state_.divisor & 0xff) | value << 8);
       } else {
-        set_interrupt_enable(value);
+        set_interrupt_enable(value, due);
       }
       return;
     case UART_FCR:
@@ -194,57 +195,6 @@ void Serial::input_drained(Due& due) {
   }
 }
 
-void Serial::transmit(std::uint8_t value, Due& due) {
-  if (state_.unsent.size() >= kTransmitFifo) {
-    ++metrics_.error_count;  // only a driver that does not look for an empty transmitter comes here
-    return;
-  }
-  state_.unsent.push_back(value);
-  if (blocked_) return;
-  // A driver that works by interrupts fills the FIFO and is then heard of again, so its bytes leave
-  // in one write. One that does not may never be heard of again: each of its bytes leaves at once.
-  const bool batch = has_flag(state_.interrupt_enable, UART_IER_THRI) &&
-                     has_flag(state_.fifo_control, UART_FCR_ENABLE_FIFO);
-  if (!batch || state_.unsent.size() == kTransmitFifo) flush(due);
-  if (!blocked_) {
-    interrupt_if(!state_.thre_pending, UART_IER_THRI);
-    state_.thre_pending = true;
-  }
-}
-
-void Serial::flush(Due& due) {
-  if (state_.unsent.empty()) return;
-  ++metrics_.flush_count;
-  const auto taken = wiring_.sink.write(std::as_bytes(std::span(state_.unsent)));
-  const std::size_t count = taken ? std::min(*taken, state_.unsent.size()) : 0;
-  metrics_.write_count += count;
-  state_.unsent.erase(state_.unsent.begin(), state_.unsent.begin() + static_cast<long>(count));
-  if (state_.unsent.empty()) return;
-  due.broken = !taken;
-  if (!taken || wiring_.when_full == WhenFull::kDrop) {
-    metrics_.error_count += state_.unsent.size();
-    state_.unsent.clear();
-    return;
-  }
-  blocked_ = true;
-  state_.thre_pending = false;
-  due.blocked = true;
-}
-
-void Serial::resume_output() {
-  Due due;
-  {
-    const MutexLock lock(mutex_);
-    const bool was_blocked = std::exchange(blocked_, false);
-    flush(due);
-    if (was_blocked && !blocked_) {
-      state_.thre_pending = true;
-      interrupt_if(true, UART_IER_THRI);
-    }
-  }
-  call(due);
-}
-
 void Serial::loop_back(std::uint8_t value) {
   if (state_.received.size() >= kSerialInputRoom) {
     state_.line_errors |= UART_LSR_OE;
@@ -257,10 +207,14 @@ void Serial::loop_back(std::uint8_t value) {
   interrupt_if(true, UART_IER_THRI);
 }
 
-void Serial::set_interrupt_enable(std::uint8_t value) {
+void Serial::set_interrupt_enable(std::uint8_t value, Due& due) {
   const std::uint8_t before = std::exchange(state_.interrupt_enable, value & kEnableBits);
   const bool enables_thre = has_flag(state_.interrupt_enable & ~before, UART_IER_THRI);
   if (enables_thre && !blocked_) state_.thre_pending = true;
+  if (enables_thre) {
+    due.driven = true;
+    polled_ = 0;
+  }
   // What was pending and masked is an edge now.
   const bool gained = (state_.interrupt_enable & ~before) != 0;
   if (gained && cause() != UART_IIR_NO_INT) wiring_.interrupt.trigger();

@@ -1,5 +1,6 @@
 // Serial is a 16550A UART (National Semiconductor PC16550D) whose line is a ByteSink one way and
-// feed() the other. Bytes leave at once: there is no baud rate.
+// feed() the other. There is no baud rate: a byte leaves at once, or with those that follow it
+// closely.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +18,11 @@
 
 namespace mote::devices {
 
-inline constexpr std::uint64_t kSerialPorts = 8;     // registers
-inline constexpr std::uint64_t kCom1Port = 0x3f8;    // GSI 4
-inline constexpr std::uint64_t kCom2Port = 0x2f8;    // GSI 3
-inline constexpr std::size_t kSerialInputRoom = 64;  // bytes between feed() and the guest
+inline constexpr std::uint64_t kSerialPorts = 8;       // registers
+inline constexpr std::uint64_t kCom1Port = 0x3f8;      // GSI 4
+inline constexpr std::uint64_t kCom2Port = 0x2f8;      // GSI 3
+inline constexpr std::size_t kSerialInputRoom = 64;    // bytes between feed() and the guest
+inline constexpr std::size_t kSerialOutputRoom = 256;  // bytes that wait for others, or the sink
 inline constexpr std::uint32_t kSerialInputWindow = 4096;
 
 // What becomes of output that the sink has no room for.
@@ -41,7 +43,15 @@ struct SerialWiring {
   std::function<void()> on_room = nullptr;
   // Output waits (kWait): call resume_output() when the sink has room. From a vCPU's thread.
   std::function<void()> on_blocked = nullptr;
-  // Output found the sink broken, and was lost. From a vCPU's thread, more than once.
+  // Bytes of a driver that polls are held for others to leave with them: call release_output()
+  // soon. Not called again before release_output() was false. From a vCPU's thread. Without it each
+  // such byte leaves at once.
+  std::function<void()> on_hold = nullptr;
+  // The driver went over to transmit interrupts: it must hear of each batch that has left. From a
+  // vCPU's thread.
+  std::function<void()> on_driven = nullptr;
+  // Output found the sink broken, and was lost. From any thread that makes output leave, more than
+  // once.
   std::function<void()> on_broken = nullptr;
 };
 
@@ -62,6 +72,11 @@ class Serial final : public ByteRegisters {
   void end_input() EXCLUDES(mutex_);
   // The sink has room (or is broken) again after on_blocked(). From any thread.
   void resume_output() EXCLUDES(mutex_);
+  // Lets go what is held after on_hold(). True: something was, so call it again as soon; false: the
+  // line has been quiet since the last call. From any thread.
+  bool release_output() EXCLUDES(mutex_);
+  // Whether the driver polls for each byte, and has done so for a while.
+  bool polls() const EXCLUDES(mutex_);
 
   SerialMetrics metrics() const EXCLUDES(mutex_);
 
@@ -72,6 +87,8 @@ class Serial final : public ByteRegisters {
   // The calls that are due once the lock is released.
   struct Due {
     bool room = false;
+    bool hold = false;
+    bool driven = false;
     bool blocked = false;
     bool broken = false;
   };
@@ -82,9 +99,11 @@ class Serial final : public ByteRegisters {
   std::uint8_t receive_byte(Due& due) REQUIRES(mutex_);
   void transmit(std::uint8_t value, Due& due) REQUIRES(mutex_);
   void loop_back(std::uint8_t value) REQUIRES(mutex_);
-  void set_interrupt_enable(std::uint8_t value) REQUIRES(mutex_);
+  void set_interrupt_enable(std::uint8_t value, Due& due) REQUIRES(mutex_);
   void set_fifo_control(std::uint8_t value, Due& due) REQUIRES(mutex_);
   void set_modem_control(std::uint8_t value, Due& due) REQUIRES(mutex_);
+  // Whether a byte of a driver that polls waits: the first after a quiet time does not.
+  bool hold(Due& due) REQUIRES(mutex_);
   // Gives the sink what it takes of unsent_.
   void flush(Due& due) REQUIRES(mutex_);
   void input_drained(Due& due) REQUIRES(mutex_);
@@ -104,6 +123,10 @@ class Serial final : public ByteRegisters {
   SerialState state_ GUARDED_BY(mutex_);
   bool blocked_ GUARDED_BY(mutex_) = false;  // unsent bytes wait for resume_output()
   bool starved_ GUARDED_BY(mutex_) = false;  // a feed() was not taken whole
+  bool quiet_ GUARDED_BY(mutex_) = true;     // nothing left lately
+  bool holding_ GUARDED_BY(mutex_) = false;  // from on_hold() to the end of the burst
+  // Bytes since the driver began to poll, up to where that counts as its habit.
+  std::size_t polled_ GUARDED_BY(mutex_) = 0;
   SerialMetrics metrics_ GUARDED_BY(mutex_);
 };
 

@@ -227,7 +227,12 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
 }
 
 Result<void> Machine::add_board(const BoardState* state) {
-  const BoardSite site{.loop = loop_, .vm = vm_, .memory = memory_, .ports = ports_, .mmio = mmio_};
+  const BoardSite site{.loop = loop_,
+                       .vm = vm_,
+                       .memory = memory_,
+                       .ports = ports_,
+                       .mmio = mmio_,
+                       .posted = posted_};
   MOTE_TRY(board_,
            Board::create(
                site, options_.board, [this](devices::End what) { end(std::move(what)); }, state));
@@ -318,10 +323,12 @@ void Machine::add_vcpus(std::vector<kvm::Vcpu> vcpus) {
         std::move(vcpus[i]), i,
         VcpuContext{.ports = ports_,
                     .mmio = mmio_,
+                    .posted = posted_,
                     .rendezvous = rendezvous_,
                     .end = [this](devices::End what) { end(std::move(what)); },
                     .stopped = [this] { post_finish(); }}));
   }
+  posted_.set_vcpu(vcpus_.front()->vcpu());
 }
 
 Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up, std::unique_ptr<Worker> thread) {

@@ -44,8 +44,12 @@ Result<std::unique_ptr<Board>> Board::create(const BoardSite& site, const BoardO
 
 Result<void> Board::make_serial_ports(const BoardSite& site, const BoardOptions& options,
                                       const devices::EndSink& end, const BoardState* state) {
-  MOTE_TRY(com1_, SerialPort::create(site.loop, com1_line_, options.com1, nullptr,
-                                     state == nullptr ? nullptr : &state->com1));
+  MOTE_TRY(com1_,
+           SerialPort::create({.loop = site.loop,
+                               .interrupt = com1_line_,
+                               .posted = site.posted,
+                               .port = devices::kCom1Port},
+                              options.com1, nullptr, state == nullptr ? nullptr : &state->com1));
   MOTE_CHECK(site.ports.insert(devices::kCom1Port, devices::kSerialPorts, com1_->chip()));
   if (!options.com2) return {};
   const bool saved = state != nullptr && state->com2;
@@ -56,8 +60,11 @@ Result<void> Board::make_serial_ports(const BoardSite& site, const BoardOptions&
          .status = SIGPIPE,
          .message = "nobody reads the output any more"});
   };
-  MOTE_TRY(com2_, SerialPort::create(site.loop, com2_line_, *options.com2, on_broken,
-                                     saved ? &*state->com2 : nullptr));
+  MOTE_TRY(com2_, SerialPort::create({.loop = site.loop,
+                                      .interrupt = com2_line_,
+                                      .posted = site.posted,
+                                      .port = devices::kCom2Port},
+                                     *options.com2, on_broken, saved ? &*state->com2 : nullptr));
   return site.ports.insert(devices::kCom2Port, devices::kSerialPorts, com2_->chip());
 }
 
@@ -100,6 +107,11 @@ Result<void> Board::make_optional_chips(const BoardSite& site, const BoardOption
 void Board::start_input() {
   com1_->start_input();
   if (com2_) com2_->start_input();
+}
+
+void Board::release_output() {
+  com1_->chip().release_output();
+  if (com2_) com2_->chip().release_output();
 }
 
 BoardState Board::save() const {

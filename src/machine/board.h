@@ -47,6 +47,7 @@ struct BoardSite {
   const memory::GuestMemory& memory;
   bus::Bus& ports;
   bus::Bus& mmio;
+  kvm::PostedWrites& posted;
 };
 
 class Board {
@@ -60,6 +61,8 @@ class Board {
 
   // Lets input flow to the serial ports.
   void start_input();
+  // Output that waits for more leaves now.
+  void release_output();
   // While no vCPU runs.
   BoardState save() const;
   devices::SerialMetrics com1_metrics() const { return com1_->metrics(); }

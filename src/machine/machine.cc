@@ -28,7 +28,10 @@ Machine::Machine(EventLoop& loop, MachineOptions options, memory::GuestMemory me
       slots_(vm_, memory_.config().track_dirty_pages),
       space_(
           memory_, [this] { return device_windows(memory_); }, slots_),
-      rendezvous_(loop) {}
+      rendezvous_(loop),
+      posted_(vm_, [this](std::uint16_t port, std::span<const std::byte> data) {
+        ports_.write(port, data);
+      }) {}
 
 Machine::~Machine() {
   kMachineThread.assert_held();
@@ -49,7 +52,9 @@ Result<void> Machine::run() {
 void Machine::pause() {
   rendezvous_.give(Rendezvous::Order::kPark, [this] { kick_all(); });
   wait_for_vcpus();
+  posted_.deliver();
   pause_devices();
+  board_->release_output();
   for (const auto& vcpu : vcpus_) vcpu->vcpu().note_pause();
 }
 
@@ -136,6 +141,7 @@ void Machine::stop_vcpus() {
   if (vcpus_.empty()) return;
   rendezvous_.give(Rendezvous::Order::kStop, [this] { kick_all(); });
   wait_for_vcpus();
+  posted_.close();
 }
 
 void Machine::finish() {

@@ -14,6 +14,7 @@
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
+#include "kvm/posted_writes.h"
 #include "kvm/slots.h"
 #include "machine/attachment.h"
 #include "machine/board.h"
@@ -138,6 +139,7 @@ class Machine {
   bus::Bus ports_;
   bus::Bus mmio_;
   Rendezvous rendezvous_;
+  kvm::PostedWrites posted_;
   std::unique_ptr<Board> board_;
   std::unique_ptr<metadata::Service> metadata_;  // null: the guest has none
   std::vector<AttachedDevice> devices_;

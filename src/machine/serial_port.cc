@@ -3,17 +3,25 @@
 #include <sys/epoll.h>
 
 namespace mote::machine {
+namespace {
 
-Result<std::unique_ptr<SerialPort>> SerialPort::create(EventLoop& loop, bus::Interrupt& interrupt,
+// For how long output may wait for more, to leave in one write: too short for a person to notice.
+constexpr std::chrono::milliseconds kTick{5};
+// After so many of these without output KVM need not take it any more.
+constexpr unsigned kQuietTicks = 20;
+
+}  // namespace
+
+Result<std::unique_ptr<SerialPort>> SerialPort::create(const SerialSite& site,
                                                        const SerialLine& line,
                                                        std::function<void()> on_broken,
                                                        const devices::SerialState* state) {
-  std::unique_ptr<SerialPort> port(new SerialPort(loop, line, std::move(on_broken)));
+  std::unique_ptr<SerialPort> port(new SerialPort(site, line, std::move(on_broken)));
   MOTE_CHECK(port->make_sink());
   if (state == nullptr) {
-    port->chip_ = std::make_unique<devices::Serial>(port->wiring(interrupt));
+    port->chip_ = std::make_unique<devices::Serial>(port->wiring(site.interrupt));
   } else {
-    MOTE_TRY(port->chip_, devices::Serial::restore(*state, port->wiring(interrupt)));
+    MOTE_TRY(port->chip_, devices::Serial::restore(*state, port->wiring(site.interrupt)));
   }
   return port;
 }
@@ -53,8 +61,50 @@ devices::SerialWiring SerialPort::wiring(bus::Interrupt& interrupt) {
             });
           },
       .on_blocked = [this] { loop_.post([this] { wait_for_output(); }); },
+      .on_hold = [this] { loop_.post([this] { begin_burst(); }); },
+      .on_driven = [this] { stop_posting(); },
       .on_broken = on_broken_,
   };
+}
+
+void SerialPort::begin_burst() {
+  if (!timer_) {
+    auto timer = loop_.timer([this] { tick(); });
+    if (timer) timer_ = std::move(*timer);
+  }
+  if (timer_ && timer_->set(kTick)) return;
+  // Without a timer nothing is held for long either.
+  while (chip_->release_output()) {
+  }
+}
+
+void SerialPort::tick() {
+  posted_.deliver();
+  const bool busy = chip_->release_output();
+  quiet_ticks_ = busy ? 0 : quiet_ticks_ + 1;
+  if (!choose_posting() && !busy) return;
+  if (timer_->set(kTick)) return;
+  stop_posting();
+  while (chip_->release_output()) {
+  }
+}
+
+bool SerialPort::choose_posting() {
+  const MutexLock lock(posting_mutex_);
+  if (posting_ && quiet_ticks_ >= kQuietTicks) {
+    posted_.end(port_);
+    posting_ = false;
+  } else if (!posting_ && quiet_ticks_ == 0 && !cannot_post_ && chip_->polls()) {
+    posting_ = posted_.begin(port_).has_value();
+    cannot_post_ = !posting_;
+  }
+  return posting_;
+}
+
+void SerialPort::stop_posting() {
+  const MutexLock lock(posting_mutex_);
+  if (posting_) posted_.end(port_);
+  posting_ = false;
 }
 
 void SerialPort::start_input() {

@@ -103,6 +103,8 @@ void VcpuThread::run_until_exit() {
   }
   has_run_ = true;
   const auto outcome = vcpu_.run();
+  // What KVM took meanwhile came before what it left with.
+  context_.posted.deliver();
   if (!outcome) {
     fail_with(outcome.error().text());
   } else if (*outcome == kvm::RunOutcome::kExit) {

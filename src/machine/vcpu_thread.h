@@ -13,6 +13,7 @@
 #include "bus/bus.h"
 #include "devices/end.h"
 #include "kvm/kvm.h"
+#include "kvm/posted_writes.h"
 #include "machine/rendezvous.h"
 
 namespace mote::machine {
@@ -30,6 +31,7 @@ struct VcpuMetrics {
 struct VcpuContext {
   const bus::Bus& ports;
   const bus::Bus& mmio;
+  kvm::PostedWrites& posted;
   Rendezvous& rendezvous;
   // Takes the end that an exit tells of, on the vCPU's thread.
   devices::EndSink end;

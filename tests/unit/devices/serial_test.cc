@@ -1,36 +1,9 @@
-#include "devices/serial.h"
-
 #include <linux/serial_reg.h>
 
-#include "devices/chip.h"
+#include "devices/serial_fixture.h"
 
 namespace mote::devices {
 namespace {
-
-class SerialTest : public testing::Test {
- protected:
-  SerialWiring wiring() {
-    return {.interrupt = irq,
-            .sink = sink,
-            .on_room = [this] { ++rooms; },
-            .on_blocked = [this] { ++blocks; },
-            .on_broken = [this] { ++breaks; }};
-  }
-  std::uint8_t in(std::uint64_t offset) { return in8(*port, offset); }
-  void out(std::uint64_t offset, int value) { out8(*port, offset, value); }
-  std::string receive() {
-    std::string text;
-    while ((in(UART_LSR)&UART_LSR_DR) != 0) text += static_cast<char>(in(UART_RX));
-    return text;
-  }
-
-  CountingInterrupt irq;
-  FakeSink sink;
-  int rooms = 0;
-  int blocks = 0;
-  int breaks = 0;
-  std::unique_ptr<Serial> port = std::make_unique<Serial>(wiring());
-};
 
 TEST_F(SerialTest, ByteLeavesAtOnce) {
   out(UART_TX, 'a');
@@ -286,7 +259,7 @@ TEST_F(SerialTest, StateThatNoPortCanHaveIsRefused) {
   state.received.resize(kSerialInputRoom + 1);
   EXPECT_FALSE(Serial::restore(state, wiring()));
   state = {};
-  state.unsent.resize(17);
+  state.unsent.resize(257);
   EXPECT_FALSE(Serial::restore(state, wiring()));
   state = {};
   state.interrupt_enable = 0x80;
