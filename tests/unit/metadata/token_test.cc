@@ -71,6 +71,17 @@ TEST_F(TokensTest, DoNotBearAChangedBit) {
   }
 }
 
+TEST_F(TokensTest, HaveNoOtherSpelling) {
+  const std::string token = issued(60);
+  for (std::size_t i = 0; i < token.size(); ++i) {
+    for (int byte = 0; byte < 256; ++byte) {
+      std::string other = token;
+      other[i] = static_cast<char>(byte);
+      EXPECT_EQ(tokens.good(other), other == token) << i << ' ' << byte;
+    }
+  }
+}
+
 TEST_F(TokensTest, AreWhole) {
   const std::string token = issued(60);
   for (const std::string& forged :
