@@ -18,14 +18,18 @@ LimitedSink::LimitedSink(std::unique_ptr<ByteSink> sink, std::uint64_t size,
 
 Result<std::size_t> LimitedSink::write(std::span<const std::byte> bytes) {
   if (!bucket_) return sink_->write(bytes);
-  // A serial port writes a byte at a time, so all or nothing loses no more than it must.
-  if (!bucket_->fits(bytes.size(), clock_())) {
-    dropped_.fetch_add(bytes.size(), std::memory_order_relaxed);
-    return bytes.size();
+  // Byte by byte, as a bucket that is full lets more pass at once than it holds, on credit. A
+  // serial port writes a few hundred at the most.
+  const std::uint64_t now = clock_();
+  std::size_t fitting = 0;
+  for (; fitting < bytes.size() && bucket_->fits(1, now); ++fitting) bucket_->take(1);
+  if (fitting > 0) {
+    MOTE_TRY(const std::size_t taken, sink_->write(bytes.first(fitting)));
+    bucket_->give_back(fitting - taken);
+    if (taken < fitting) return taken;
   }
-  MOTE_TRY(const std::size_t taken, sink_->write(bytes));
-  bucket_->take(taken);
-  return taken;
+  dropped_.fetch_add(bytes.size() - fitting, std::memory_order_relaxed);
+  return bytes.size();
 }
 
 }  // namespace mote

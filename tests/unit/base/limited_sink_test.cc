@@ -43,6 +43,17 @@ TEST_F(LimitedSinkTest, WhatIsBeyondIsLostAndCounted) {
   EXPECT_EQ(sink.dropped(), 6U);
 }
 
+TEST_F(LimitedSinkTest, ABatchIsCutToWhatFits) {
+  LimitedSink sink = make(10, 100, 0);
+  const std::array<std::byte, 16> batch{};
+  EXPECT_EQ(sink.write(batch), 16U);
+  EXPECT_EQ(kept, 10U);
+  EXPECT_EQ(sink.dropped(), 6U);
+  EXPECT_EQ(sink.write(batch), 16U);
+  EXPECT_EQ(kept, 10U);
+  EXPECT_EQ(sink.dropped(), 22U);
+}
+
 TEST_F(LimitedSinkTest, ABurstIsThereOnce) {
   LimitedSink sink = make(10, 100, 3);
   write(sink, 20);
