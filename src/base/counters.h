@@ -4,6 +4,8 @@
 
 #include <atomic>
 #include <boost/describe/class.hpp>
+#include <boost/describe/members.hpp>
+#include <boost/mp11/algorithm.hpp>
 #include <chrono>
 #include <cstdint>
 
@@ -74,6 +76,25 @@ struct LatencyAggregate {
   }
 };
 BOOST_DESCRIBE_STRUCT(LatencyAggregate, (), (min_us, max_us, sum_us))
+
+// Adds what `from` counted to what `into` did: of two that do the same.
+inline void merge(Counter& into, const Counter& from) { into += from; }
+inline void merge(Gauge& into, const Gauge& from) {
+  if (from > into) into = from;
+}
+inline void merge(LatencyAggregate& into, const LatencyAggregate& from) {
+  if (from.sum_us == 0 && from.max_us == 0) return;
+  const bool first = into.sum_us == 0 && into.max_us == 0;
+  if (first || from.min_us < into.min_us) into.min_us = from.min_us;
+  merge(into.max_us, from.max_us);
+  merge(into.sum_us, from.sum_us);
+}
+template <typename Counts>
+  requires boost::describe::has_describe_members<Counts>::value
+void merge(Counts& into, const Counts& from) {
+  boost::mp11::mp_for_each<boost::describe::describe_members<Counts, boost::describe::mod_public>>(
+      [&](auto member) { merge(into.*member.pointer, from.*member.pointer); });
+}
 
 // Adds the time from its making to its end to a LatencyAggregate, or stores it in a Gauge.
 template <typename Target>

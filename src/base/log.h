@@ -44,6 +44,7 @@ struct Metrics {
   Counter missed_log_count;        // lines that the sink did not take
   Counter rate_limited_log_count;  // lines left out, as their place in the program says too many
 };
+BOOST_DESCRIBE_STRUCT(Metrics, (), (missed_log_count, rate_limited_log_count))
 const Metrics& metrics();
 
 bool enabled(Level level);

@@ -86,7 +86,6 @@ I8042State I8042::save() const {
 }
 
 I8042Metrics I8042::metrics() const {
-  const MutexLock lock(mutex_);
   I8042Metrics copy = metrics_;
   copy.missed_read_count = missed_reads();
   copy.missed_write_count = missed_writes();

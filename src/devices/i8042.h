@@ -9,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "base/counters.h"
 #include "base/result.h"
 #include "base/sync.h"
 #include "bus/interrupt.h"
@@ -33,12 +34,12 @@ BOOST_DESCRIBE_STRUCT(I8042State, (),
                        output))
 
 struct I8042Metrics {
-  std::uint64_t read_count = 0;
-  std::uint64_t write_count = 0;
-  std::uint64_t reset_count = 0;  // resets asked for
-  std::uint64_t error_count = 0;  // bytes for the guest that found no room
-  std::uint64_t missed_read_count = 0;
-  std::uint64_t missed_write_count = 0;
+  Counter read_count;
+  Counter write_count;
+  Counter reset_count;        // resets asked for
+  Counter error_count;        // bytes for the guest that found no room
+  Counter missed_read_count;  // accesses that no register answers
+  Counter missed_write_count;
 };
 BOOST_DESCRIBE_STRUCT(I8042Metrics, (),
                       (read_count, write_count, reset_count, error_count, missed_read_count,
@@ -55,7 +56,7 @@ class I8042 final : public ByteRegisters {
   // when other bytes do, or the guest has switched the keyboard off. From any thread.
   Result<void> trigger_ctrl_alt_del() EXCLUDES(mutex_);
 
-  I8042Metrics metrics() const EXCLUDES(mutex_);
+  I8042Metrics metrics() const;
 
  private:
   I8042(bus::Interrupt& interrupt, EndSink end, I8042State state)
@@ -76,7 +77,7 @@ class I8042 final : public ByteRegisters {
   const EndSink end_;
   mutable Mutex mutex_;
   I8042State state_ GUARDED_BY(mutex_);
-  I8042Metrics metrics_ GUARDED_BY(mutex_);
+  I8042Metrics metrics_;
 };
 
 }  // namespace mote::devices

@@ -70,7 +70,6 @@ SerialState Serial::save() const {
 }
 
 SerialMetrics Serial::metrics() const {
-  const MutexLock lock(mutex_);
   SerialMetrics copy = metrics_;
   copy.missed_read_count = missed_reads();
   copy.missed_write_count = missed_writes();

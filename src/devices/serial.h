@@ -78,7 +78,7 @@ class Serial final : public ByteRegisters {
   // Whether the driver polls for each byte, and has done so for a while.
   bool polls() const EXCLUDES(mutex_);
 
-  SerialMetrics metrics() const EXCLUDES(mutex_);
+  SerialMetrics metrics() const;
 
  private:
   std::uint8_t read_register(std::uint64_t offset) override EXCLUDES(mutex_);
@@ -127,7 +127,7 @@ class Serial final : public ByteRegisters {
   bool holding_ GUARDED_BY(mutex_) = false;  // from on_hold() to the end of the burst
   // Bytes since the driver began to poll, up to where that counts as its habit.
   std::size_t polled_ GUARDED_BY(mutex_) = 0;
-  SerialMetrics metrics_ GUARDED_BY(mutex_);
+  SerialMetrics metrics_;
 };
 
 }  // namespace mote::devices

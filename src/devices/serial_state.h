@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/counters.h"
+
 namespace mote::devices {
 
 struct SerialState {
@@ -29,13 +31,13 @@ BOOST_DESCRIBE_STRUCT(SerialState, (),
                        received, unsent))
 
 struct SerialMetrics {
-  std::uint64_t read_count = 0;         // bytes that the guest took
-  std::uint64_t write_count = 0;        // bytes that the sink took
-  std::uint64_t flush_count = 0;        // writes to the sink
-  std::uint64_t error_count = 0;        // bytes lost: the sink was full or gone
-  std::uint64_t missed_read_count = 0;  // accesses that no register answers
-  std::uint64_t missed_write_count = 0;
-  std::uint64_t rate_limiter_dropped_bytes = 0;  // beyond the limit of the port's line
+  Counter read_count;         // bytes that the guest took
+  Counter write_count;        // bytes that the sink took
+  Counter flush_count;        // writes to the sink
+  Counter error_count;        // bytes lost: the sink was full or gone
+  Counter missed_read_count;  // accesses that no register answers
+  Counter missed_write_count;
+  Counter rate_limiter_dropped_bytes;  // beyond the limit of the port's line
 };
 BOOST_DESCRIBE_STRUCT(SerialMetrics, (),
                       (read_count, write_count, flush_count, error_count, missed_read_count,

@@ -105,9 +105,9 @@ class Vcpu {
   // The virtual TSC's frequency.
   Result<std::uint32_t> tsc_khz() const;
   Result<void> set_tsc_khz(std::uint32_t khz) const;
-  // KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was paused. Not an error where the guest
-  // has no kvmclock.
-  void note_pause() const;
+  // KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was paused. False: KVM would not; that
+  // the guest has no kvmclock (yet) is no failure.
+  bool note_pause() const;
 
  private:
   friend class Vm;

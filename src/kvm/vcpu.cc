@@ -142,6 +142,8 @@ Result<void> Vcpu::set_tsc_khz(std::uint32_t khz) const {
   return {};
 }
 
-void Vcpu::note_pause() const { ::ioctl(fd_.get(), KVM_KVMCLOCK_CTRL, 0); }
+bool Vcpu::note_pause() const {
+  return ::ioctl(fd_.get(), KVM_KVMCLOCK_CTRL, 0) == 0 || errno == EINVAL;
+}
 
 }  // namespace mote::kvm

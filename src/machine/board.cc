@@ -114,6 +114,12 @@ void Board::release_output() {
   if (com2_) com2_->chip().release_output();
 }
 
+void Board::count(MachineCounts& into) const {
+  into.serial = com1_->metrics();
+  if (com2_) merge(into.serial, com2_->metrics());
+  into.i8042 = i8042_->metrics();
+}
+
 BoardState Board::save() const {
   BoardState state{.com1 = com1_->chip().save(),
                    .com2 = {},

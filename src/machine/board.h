@@ -17,6 +17,7 @@
 #include "devices/vmgenid.h"
 #include "kvm/kvm.h"
 #include "machine/irq_line.h"
+#include "machine/metrics.h"
 #include "machine/serial_port.h"
 #include "memory/guest_memory.h"
 
@@ -65,7 +66,8 @@ class Board {
   void release_output();
   // While no vCPU runs.
   BoardState save() const;
-  devices::SerialMetrics com1_metrics() const { return com1_->metrics(); }
+  // Both serial ports together, and the keyboard controller.
+  void count(MachineCounts& into) const;
   // Presses Ctrl-Alt-Del on the guest's keyboard.
   Result<void> press_ctrl_alt_del() { return i8042_->trigger_ctrl_alt_del(); }
 

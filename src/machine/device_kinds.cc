@@ -11,6 +11,7 @@ struct KindRow {
                                                   const virtio::DeviceServices& services,
                                                   const DeviceState* state);
   DeviceState (*save)(const virtio::Device& device);
+  DeviceMetrics (*count)(const virtio::Device& device);
 };
 
 template <std::size_t kKind>
@@ -27,6 +28,11 @@ constexpr KindRow row_of() {
               [](const virtio::Device& device) {
                 return DeviceState(std::in_place_index<kKind>,
                                    static_cast<const D&>(device).save());
+              },
+          .count =
+              [](const virtio::Device& device) {
+                return DeviceMetrics(std::in_place_index<kKind>,
+                                     static_cast<const D&>(device).metrics());
               }};
 }
 
@@ -47,6 +53,10 @@ Result<std::unique_ptr<virtio::Device>> make_device(const ListedDevice& listed,
                 listed.name);
   }
   return kRows[listed.kind].make(listed.config, services, state);
+}
+
+DeviceMetrics count_device(std::size_t kind, const virtio::Device& device) {
+  return kRows[kind].count(device);
 }
 
 Result<DeviceState> save_device(std::size_t kind, std::string_view name,

@@ -10,6 +10,7 @@
 
 #include "base/result.h"
 #include "machine/device_list.h"
+#include "machine/metrics.h"
 #include "virtio/device.h"
 #include "virtio/kinds.h"
 
@@ -28,6 +29,9 @@ using DeviceState = decltype(detail::state_of(virtio::kDeviceKinds));
 Result<std::unique_ptr<virtio::Device>> make_device(const ListedDevice& listed,
                                                     const virtio::DeviceServices& services,
                                                     const DeviceState* state);
+
+// What `device`, which is of line `kind`, has counted.
+DeviceMetrics count_device(std::size_t kind, const virtio::Device& device);
 
 // The state of `device`, which is of line `kind` and called `name`; its queues are stopped. An
 // error (kUnsupported): another process serves its queues, and has a state of its own.

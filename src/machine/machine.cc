@@ -55,7 +55,7 @@ void Machine::pause() {
   posted_.deliver();
   pause_devices();
   board_->release_output();
-  for (const auto& vcpu : vcpus_) vcpu->vcpu().note_pause();
+  for (const auto& vcpu : vcpus_) vcpu->note_pause();
 }
 
 Result<MachineState> Machine::save() {
@@ -117,6 +117,19 @@ virtio::Device* Machine::find_device(std::size_t kind, std::string_view id) {
     if (device.kind == kind && device.id == id) return device.device.get();
   }
   return nullptr;
+}
+
+void Machine::count(MachineCounts& into) const {
+  for (const auto& vcpu : vcpus_) merge(into.vcpu, vcpu->metrics());
+  if (board_) board_->count(into);
+  into.missed_accesses = ports_.missed() + mmio_.missed();
+  for (const AttachedDevice& attached : devices_) {
+    if (into.used == into.slots.size()) return;
+    into.slots[into.used++] = {.device = attached.device.get(),
+                               .id = attached.id,
+                               .transport = attached.attachment.transport().metrics(),
+                               .metrics = count_device(attached.kind, *attached.device)};
+  }
 }
 
 void Machine::pause_devices() {

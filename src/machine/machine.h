@@ -20,6 +20,7 @@
 #include "machine/board.h"
 #include "machine/config.h"
 #include "machine/device_list.h"
+#include "machine/metrics.h"
 #include "machine/rendezvous.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
@@ -90,8 +91,9 @@ class Machine {
   const memory::GuestMemory& memory() const { return memory_; }
   std::size_t vcpu_count() const { return vcpus_.size(); }
   const VcpuMetrics& vcpu_metrics(std::size_t index) const { return vcpus_[index]->metrics(); }
-  // Accesses to addresses where nothing is.
-  std::uint64_t missed_accesses() const { return ports_.missed() + mmio_.missed(); }
+  // Adds what it has counted up to now. It neither waits nor allocates; from a thread other than
+  // the machine's, what is counted meanwhile may be in it or not.
+  void count(MachineCounts& into) const;
 
   // After on_end(): closes the devices and what they hold of the host (files, sockets), while the
   // VM itself stays for whoever takes it down.

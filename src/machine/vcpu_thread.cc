@@ -30,8 +30,6 @@ void install_kick_handler() {
   });
 }
 
-void count(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
-
 }  // namespace
 
 Result<void> VcpuThread::start(SetUp set_up, std::unique_ptr<Worker> thread) {
@@ -57,6 +55,10 @@ void VcpuThread::kick() {
 Result<const kvm::Vcpu*> VcpuThread::settled() {
   MOTE_CHECK(set_entry());
   return &vcpu_;
+}
+
+void VcpuThread::note_pause() {
+  if (!vcpu_.note_pause()) ++metrics_.kvmclock_ctrl_fails;
 }
 
 Result<void> VcpuThread::set_entry() {
@@ -149,7 +151,8 @@ void VcpuThread::handle_port() {
   const std::size_t size = io.size;
   const std::span<std::byte> data = vcpu_.shared_bytes(io.data_offset, size * io.count);
   const bool in = io.direction == KVM_EXIT_IO_IN;
-  count(in ? metrics_.exit_io_in : metrics_.exit_io_out);
+  ++(in ? metrics_.exit_io_in : metrics_.exit_io_out);
+  const LatencyScope took(in ? metrics_.exit_io_in_agg : metrics_.exit_io_out_agg);
   // A string instruction brings several accesses to the same port.
   for (std::size_t done = 0; size > 0 && done + size <= data.size(); done += size) {
     const auto part = data.subspan(done, size);
@@ -166,10 +169,12 @@ void VcpuThread::handle_mmio() {
   const std::size_t length = std::min<std::size_t>(access.len, sizeof(access.data));
   const std::span data(reinterpret_cast<std::byte*>(access.data), length);
   if (access.is_write != 0) {
-    count(metrics_.exit_mmio_write);
+    ++metrics_.exit_mmio_write;
+    const LatencyScope took(metrics_.exit_mmio_write_agg);
     context_.mmio.write(access.phys_addr, data);
   } else {
-    count(metrics_.exit_mmio_read);
+    ++metrics_.exit_mmio_read;
+    const LatencyScope took(metrics_.exit_mmio_read_agg);
     context_.mmio.read(access.phys_addr, data);
   }
 }
@@ -189,7 +194,7 @@ void VcpuThread::handle_system_event() {
 }
 
 void VcpuThread::fail_with(std::string message) {
-  count(metrics_.failures);
+  ++metrics_.failures;
   context_.end({.reason = devices::EndReason::kError,
                 .status = 1,
                 .message = fmt::format("vCPU {}: {}", index_, message)});

@@ -15,17 +15,9 @@
 #include "kvm/kvm.h"
 #include "kvm/posted_writes.h"
 #include "machine/rendezvous.h"
+#include "machine/vcpu_metrics.h"
 
 namespace mote::machine {
-
-// What a vCPU left KVM for, counted.
-struct VcpuMetrics {
-  std::atomic<std::uint64_t> exit_io_in = 0;
-  std::atomic<std::uint64_t> exit_io_out = 0;
-  std::atomic<std::uint64_t> exit_mmio_read = 0;
-  std::atomic<std::uint64_t> exit_mmio_write = 0;
-  std::atomic<std::uint64_t> failures = 0;
-};
 
 // What a vCPU's exits lead to. All outlive its thread.
 struct VcpuContext {
@@ -65,6 +57,8 @@ class VcpuThread {
   // The vCPU, whole; while its thread is parked, has stopped or was not started.
   Result<const kvm::Vcpu*> settled();
   const kvm::Vcpu& vcpu() const { return vcpu_; }
+  // Tells the guest's clock that the vCPU was paused. While it is.
+  void note_pause();
   const VcpuMetrics& metrics() const { return metrics_; }
 
  private:

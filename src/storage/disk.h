@@ -105,6 +105,10 @@ class Disk {
   // Commits, and returns when every request is done, also those that their Done submitted.
   virtual void drain() = 0;
 
+  // How many requests had to wait since the disk was opened, as its engine had no room for more at
+  // once.
+  virtual std::uint64_t throttled() const { return 0; }
+
   // Whom to tell of completions that come in a row; null: nobody. It hears of those alone that are
   // not made inside submit(), commit() or drain(), and a disk may leave it out.
   virtual void set_completion_listener(CompletionListener* /*listener*/) {}
@@ -125,6 +129,7 @@ class ForwardingDisk : public Disk {
   Result<void> refresh() override { return inner_->refresh(); }
   const DiskTraits& traits() const override { return inner_->traits(); }
   std::string identity() const override { return inner_->identity(); }
+  std::uint64_t throttled() const override { return inner_->throttled(); }
   void commit() override { inner_->commit(); }
   void drain() override { inner_->drain(); }
   void set_completion_listener(CompletionListener* listener) override {

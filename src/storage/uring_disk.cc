@@ -60,6 +60,7 @@ void UringDisk::start(DiskRequest request, std::uint64_t length, Done done) {
     return;
   }
   if (free_slots_.empty()) {
+    ++throttled_;
     waiting_.push_back({std::move(request), length, std::move(done)});
     return;
   }

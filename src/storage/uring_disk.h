@@ -29,6 +29,7 @@ class UringDisk final : public Disk {
   const DiskTraits& traits() const override { return file_.traits; }
   bool read_only() const override { return file_.access == Access::kReadOnly; }
   std::string identity() const override { return file_.identity; }
+  std::uint64_t throttled() const override { return throttled_; }
   void commit() override;
   void drain() override;
   void set_completion_listener(CompletionListener* listener) override { listener_ = listener; }
@@ -70,6 +71,7 @@ class UringDisk final : public Disk {
   std::vector<std::size_t> free_slots_;
   std::deque<Waiting> waiting_;  // for a slot
   bool unsubmitted_ = false;
+  std::uint64_t throttled_ = 0;
 };
 
 }  // namespace mote::storage

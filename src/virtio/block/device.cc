@@ -123,6 +123,12 @@ void Block::make_limiter(EventLoop& loop) {
   });
 }
 
+BlockMetrics Block::metrics() const {
+  BlockMetrics metrics = metrics_;
+  metrics.io_engine_throttled_events += disk_->throttled();
+  return metrics;
+}
+
 // Live changes
 // ------------------------------------------------------------------------------------------------
 
@@ -135,6 +141,7 @@ Result<void> Block::adopt(std::unique_ptr<storage::Disk> disk) {
   MOTE_CHECK(check_same(name_, disk_->traits(), disk_->read_only(), *disk));
   settle_all();
   disk_->set_completion_listener(nullptr);
+  metrics_.io_engine_throttled_events += disk_->throttled();
   disk_ = std::move(disk);
   disk_->set_completion_listener(this);
   sectors_ = disk_->size() / kSectorSize;

@@ -55,7 +55,7 @@ class Block final : public Device, private storage::CompletionListener {
   Result<void> limit(EventLoop& loop, const RateLimiterConfig& limits);
   // limit() cannot fail after this.
   Result<void> prepare_limit(EventLoop& loop);
-  const BlockMetrics& metrics() const { return metrics_; }
+  BlockMetrics metrics() const;
 
   // Live changes, of which the driver hears; its requests under way are done before, on the disk
   // that there was. An error leaves everything as it was.

@@ -26,11 +26,14 @@ struct BlockMetrics {
   LatencyAggregate write_agg;
   std::uint64_t rate_limiter_throttled_events = 0;  // requests that had to wait
   std::uint64_t rate_limiter_event_count = 0;       // times that waiting had an end
+  std::uint64_t io_engine_throttled_events = 0;     // requests that waited for the engine's room
+  std::uint64_t remaining_reqs_count = 0;           // runs that left requests for the next
 };
 BOOST_DESCRIBE_STRUCT(BlockMetrics, (),
                       (queue_event_count, invalid_reqs_count, execute_fails, read_count, read_bytes,
                        write_count, write_bytes, flush_count, discard_count, write_zeroes_count,
                        no_avail_buffer, update_count, update_fails, read_agg, write_agg,
-                       rate_limiter_throttled_events, rate_limiter_event_count))
+                       rate_limiter_throttled_events, rate_limiter_event_count,
+                       io_engine_throttled_events, remaining_reqs_count))
 
 }  // namespace mote::virtio

@@ -40,13 +40,13 @@ std::uint64_t now_us() { return now_ns() / 1000; }
 Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   Queue& queue = *lane.queue;
   lane.pace.begin(now_ns());
-  bool any = false;
+  std::uint32_t taken = 0;
   Served served = Served::kAll;
   begin_completions();
   serve(
       queue,
       [&](Chain chain) {
-        any = true;
+        ++taken;
         if (!handle(queue, std::move(chain))) {
           served = Served::kRefused;
         } else if (--most == 0) {
@@ -56,7 +56,9 @@ Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
       },
       [this] { disk_->commit(); }, [&](std::uint32_t answers) { return await(lane, answers); });
   end_completions();
-  if (!any) ++metrics_.no_avail_buffer;
+  if (taken == 0) ++metrics_.no_avail_buffer;
+  const bool stopped = served != Served::kAll || taken >= queue.size();
+  if (stopped && queue.waiting()) ++metrics_.remaining_reqs_count;
   return served;
 }
 

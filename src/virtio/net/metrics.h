@@ -4,6 +4,8 @@
 #include <boost/describe/class.hpp>
 #include <cstdint>
 
+#include "base/counters.h"
+
 namespace mote::virtio {
 
 struct NetMetrics {
@@ -20,6 +22,7 @@ struct NetMetrics {
   std::uint64_t rx_count = 0;  // runs that brought frames
   std::uint64_t tap_read_fails = 0;
   std::uint64_t tap_write_fails = 0;
+  LatencyAggregate tap_write_agg;    // handing a frame to the link
   std::uint64_t tx_bytes_count = 0;  // frames with their headers
   std::uint64_t tx_malformed_frames = 0;
   std::uint64_t tx_fails = 0;  // frames that did not get out, whatever the reason
@@ -36,9 +39,9 @@ BOOST_DESCRIBE_STRUCT(NetMetrics, (),
                       (no_rx_avail_buffer, no_tx_avail_buffer, event_fails, rx_queue_event_count,
                        rx_event_rate_limiter_count, rx_rate_limiter_throttled, rx_tap_event_count,
                        rx_bytes_count, rx_packets_count, rx_fails, rx_count, tap_read_fails,
-                       tap_write_fails, tx_bytes_count, tx_malformed_frames, tx_fails, tx_count,
-                       tx_packets_count, tx_queue_event_count, tx_rate_limiter_event_count,
-                       tx_rate_limiter_throttled, tx_spoofed_mac_count, tx_remaining_reqs_count,
-                       control_fails))
+                       tap_write_fails, tap_write_agg, tx_bytes_count, tx_malformed_frames,
+                       tx_fails, tx_count, tx_packets_count, tx_queue_event_count,
+                       tx_rate_limiter_event_count, tx_rate_limiter_throttled, tx_spoofed_mac_count,
+                       tx_remaining_reqs_count, control_fails))
 
 }  // namespace mote::virtio

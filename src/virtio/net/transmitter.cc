@@ -94,7 +94,10 @@ bool Transmitter::send(Chain& chain) {
   const ChainReader start = chain.in();
   iovecs_.clear();
   chain.in().lend(length, iovecs_);
-  const auto sent = parts_.link.send(parts_.lane, iovecs_);
+  const auto sent = [&] {
+    const LatencyScope took(parts_.metrics.tap_write_agg);
+    return parts_.link.send(parts_.lane, iovecs_);
+  }();
   if (!sent) {
     failed(sent.error());
     return true;

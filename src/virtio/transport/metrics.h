@@ -2,18 +2,20 @@
 #pragma once
 
 #include <boost/describe/class.hpp>
-#include <cstdint>
+
+#include "base/counters.h"
 
 namespace mote::virtio {
 
 struct TransportMetrics {
-  std::uint64_t activate_fails = 0;  // starts that the device or a queue's address refused
-  std::uint64_t cfg_fails = 0;       // writes to registers or configuration space that mean nothing
-  std::uint64_t refused_writes = 0;  // register writes at the wrong time or with a wrong value
-  std::uint64_t rings_broken = 0;    // queues whose ring lied
-  std::uint64_t resets = 0;          // by the driver, of a device that was running
+  Counter activate_fails;  // starts that the device or a queue's address refused
+  Counter cfg_fails;       // writes to registers or configuration space that mean nothing
+  Counter refused_writes;  // register writes at the wrong time or with a wrong value
+  Counter rings_broken;    // queues whose ring lied
+  Counter resets;          // by the driver, of a device that was running
+  Counter interrupts;      // raised; a vhost-user backend raises its device's itself
 };
 BOOST_DESCRIBE_STRUCT(TransportMetrics, (),
-                      (activate_fails, cfg_fails, refused_writes, rings_broken, resets))
+                      (activate_fails, cfg_fails, refused_writes, rings_broken, resets, interrupts))
 
 }  // namespace mote::virtio

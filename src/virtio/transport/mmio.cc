@@ -103,11 +103,13 @@ void Mmio::queue_interrupt(std::uint16_t /*queue*/) {
   if ((interrupt_status() & VIRTIO_MMIO_INT_VRING) == 0) {
     interrupt_status() |= VIRTIO_MMIO_INT_VRING;
   }
+  ++interrupts_;
   interrupt_.trigger();
 }
 
 void Mmio::config_interrupt() {
   interrupt_status() |= VIRTIO_MMIO_INT_CONFIG;
+  ++interrupts_;
   interrupt_.trigger();
 }
 

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 
+#include "base/counters.h"
 #include "base/sync.h"
 #include "bus/bus.h"
 #include "bus/interrupt.h"
@@ -62,7 +63,11 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   void resume() { session_->resume(); }
   Result<MmioState> save() const;
 
-  TransportMetrics metrics() const { return session_->metrics(); }
+  TransportMetrics metrics() const {
+    TransportMetrics counts = session_->metrics();
+    counts.interrupts = interrupts_;
+    return counts;
+  }
 
  private:
   explicit Mmio(const Parts& parts);
@@ -89,6 +94,7 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   const RegisterPage page_;
   // Whoever shows last shows the newest.
   Mutex show_mutex_;
+  Counter interrupts_;
   // Which word or queue the next access means. A driver that selects from two CPUs at once gets
   // what it asked for.
   std::atomic<std::uint32_t> device_features_select_ = 0;

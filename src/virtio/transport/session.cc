@@ -192,14 +192,4 @@ std::uint32_t Session::config_generation() const {
   return generation_;
 }
 
-void Session::count_bad_access() {
-  MutexLock lock(mutex_);
-  ++metrics_.cfg_fails;
-}
-
-TransportMetrics Session::metrics() const {
-  MutexLock lock(mutex_);
-  return metrics_;
-}
-
 }  // namespace mote::virtio

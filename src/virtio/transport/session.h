@@ -99,8 +99,8 @@ class Session final : private QueueHost {
   std::uint32_t config_size() const { return traits_.config_size; }
 
   // Counts an access that the transport made nothing of.
-  void count_bad_access() EXCLUDES(mutex_);
-  TransportMetrics metrics() const EXCLUDES(mutex_);
+  void count_bad_access() { ++metrics_.cfg_fails; }
+  const TransportMetrics& metrics() const { return metrics_; }
 
   // On the machine thread
   // ----------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Session final : private QueueHost {
   std::vector<QueueSetup> queues_ GUARDED_BY(mutex_);
   std::vector<std::byte> config_ GUARDED_BY(mutex_);  // a copy of the device's
   std::uint32_t generation_ GUARDED_BY(mutex_) = 0;
-  TransportMetrics metrics_ GUARDED_BY(mutex_);
+  TransportMetrics metrics_;
 };
 
 }  // namespace mote::virtio

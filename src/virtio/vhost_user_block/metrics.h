@@ -4,14 +4,16 @@
 #include <boost/describe/class.hpp>
 #include <cstdint>
 
+#include "base/counters.h"
+
 namespace mote::virtio {
 
 struct VhostUserMetrics {
-  std::uint64_t activate_fails = 0;         // starts that the backend did not take part in
-  std::uint64_t cfg_fails = 0;              // configuration spaces that it did not tell
-  std::uint64_t init_time_us = 0;           // the first connection
-  std::uint64_t activate_time_us = 0;       // the last start
-  std::uint64_t config_change_time_us = 0;  // the last refresh()
+  std::uint64_t activate_fails = 0;  // starts that the backend did not take part in
+  std::uint64_t cfg_fails = 0;       // configuration spaces that it did not tell
+  Gauge init_time_us;                // the first connection
+  Gauge activate_time_us;            // the last start
+  Gauge config_change_time_us;       // the last refresh()
   // Mote's own.
   std::uint64_t disconnects = 0;
   std::uint64_t reconnects = 0;
