@@ -53,9 +53,12 @@ Result<void> Controller::patch_vm(VmUpdate update) {
   MOTE_CHECK(after_start("PATCH /vm"));
   const bool pause = update.state == WantedState::Paused;
   if (pause == paused_) return {};
+  RequestLatencies& latencies = metrics_.counts.latencies_us;
   if (pause) {
+    const LatencyScope took(latencies.vmm_pause_vm);
     machine_->pause();
   } else {
+    const LatencyScope took(latencies.vmm_resume_vm);
     MOTE_CHECK(machine_->run());
   }
   paused_ = pause;

@@ -1,11 +1,14 @@
 #include "api/firecracker/api.h"
 
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "api/firecracker/request_counts.h"
 #include "api/firecracker/routes.h"
 #include "base/json.h"
+#include "base/json_describe.h"
 #include "base/log.h"
 #include "base/sync.h"
 
@@ -48,9 +51,30 @@ class Ticket {
   std::shared_ptr<Desk> desk_;
 };
 
+// The state that a PATCH /vm asks for; none: it is another request, or not a sound one.
+std::optional<WantedState> asked_state(const http::Request& request) {
+  if (request.method != "PATCH" || !request.target.starts_with("/vm")) return std::nullopt;
+  const auto update = json::read<VmUpdate>(request.body);
+  return update ? std::optional(update->state) : std::nullopt;
+}
+
 }  // namespace
 
 http::Response Api::handle(const http::Request& request) {
+  const auto began = std::chrono::steady_clock::now();
+  http::Response response = answer(request);
+  ProcessMetrics& counts = controller_.metrics().counts;
+  count_request(request, response, counts);
+  if (const auto state = asked_state(request); state && response.status < 300) {
+    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
+        std::chrono::steady_clock::now() - began);
+    (*state == WantedState::Paused ? counts.latencies_us.pause_vm : counts.latencies_us.resume_vm) =
+        static_cast<std::uint64_t>(took.count());
+  }
+  return response;
+}
+
+http::Response Api::answer(const http::Request& request) {
   const std::string target = json::quote(request.target);
   log::info("The API is asked to {} {}", json::quote(request.method), target);
   http::Response response;

@@ -17,6 +17,8 @@ class Api {
   http::Response handle(const http::Request& request);
 
  private:
+  http::Response answer(const http::Request& request);
+
   EventLoop& loop_;
   Controller& controller_;
 };

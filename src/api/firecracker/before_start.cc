@@ -59,6 +59,7 @@ void settle(virtio::NetConfig& config) {
 Result<void> Controller::load(ConfigFile file) {
   MOTE_CHECK(before_start("a configuration file"));
   if (file.logger) MOTE_CHECK_WITHIN(apply(*file.logger), "logger");
+  if (file.metrics) MOTE_CHECK_WITHIN(metrics_.open(*file.metrics), "metrics");
   for (virtio::BlockConfig& drive : file.vm.drives) settle(drive);
   std::ranges::stable_partition(file.vm.drives, &virtio::BlockConfig::is_root_device);
   for (virtio::NetConfig& interface : file.vm.network_interfaces) settle(interface);
@@ -209,6 +210,11 @@ Result<void> Controller::put_serial(SerialConfig config) {
 Result<void> Controller::put_logger(LoggerConfig config) {
   MOTE_CHECK(before_start("PUT /logger"));
   return apply(config);
+}
+
+Result<void> Controller::put_metrics(MetricsConfig config) {
+  MOTE_CHECK(before_start("PUT /metrics"));
+  return metrics_.open(config);
 }
 
 Result<void> Controller::put_mmds_config(metadata::MmdsConfig config) {

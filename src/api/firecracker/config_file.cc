@@ -15,7 +15,7 @@ namespace mote::api::firecracker {
 // built.
 struct ConfigSections : machine::VmConfig {
   std::optional<LoggerConfig> logger;
-  std::optional<json::Value> metrics;
+  std::optional<MetricsConfig> metrics;
   std::optional<json::Value> cpu_section;  // a template, or the path of a file that holds one
 };
 BOOST_DESCRIBE_STRUCT(ConfigSections, (machine::VmConfig), (logger, metrics, cpu_section))
@@ -26,24 +26,6 @@ constexpr auto json_rules(const ConfigSections*) {
 }
 
 namespace {
-
-struct UnbuiltSection {
-  std::string_view name;
-  std::optional<json::Value> ConfigSections::* value;
-};
-
-constexpr std::array kUnbuilt{
-    UnbuiltSection{"metrics", &ConfigSections::metrics},
-};
-
-Result<void> refuse_unbuilt(const ConfigSections& sections) {
-  for (const UnbuiltSection& section : kUnbuilt) {
-    if (!(sections.*section.value)) continue;
-    return fail(ErrorKind::kUnsupported, "{} is not built yet; leave the section out",
-                section.name);
-  }
-  return {};
-}
 
 Result<machine::CpuConfig> read_cpu_file(const std::string& path) {
   MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
@@ -72,16 +54,17 @@ Result<machine::CpuConfig> read_cpu_section(const json::Value& section) {
 Result<ConfigFile> parse_config(std::string_view text) {
   MOTE_TRY(ConfigSections sections,
            json::read<ConfigSections>(text, json::Path("the file"), {.bytes = kMaxConfigFile}));
-  MOTE_CHECK(refuse_unbuilt(sections));
   if (sections.cpu_section) {
     MOTE_TRY(sections.cpu_config, read_cpu_section(*sections.cpu_section));
     // Of two templates the later one counts, and this section is the last.
     sections.machine.cpu_template.reset();
   }
   ConfigFile file{.vm = static_cast<machine::VmConfig&&>(sections),
-                  .logger = std::move(sections.logger)};
+                  .logger = std::move(sections.logger),
+                  .metrics = std::move(sections.metrics)};
   MOTE_CHECK(machine::check(file.vm));
   if (file.logger) MOTE_CHECK_WITHIN(check(*file.logger), "logger");
+  if (file.metrics) MOTE_CHECK_WITHIN(check(*file.metrics), "metrics");
   return file;
 }
 

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "api/firecracker/logger.h"
+#include "api/firecracker/metrics/config.h"
 #include "base/result.h"
 #include "machine/config.h"
 
@@ -17,8 +18,9 @@ namespace mote::api::firecracker {
 inline constexpr std::size_t kMaxConfigFile = std::size_t{1} << 20;
 
 struct ConfigFile {
-  machine::VmConfig vm;                // checked
-  std::optional<LoggerConfig> logger;  // checked; for apply()
+  machine::VmConfig vm;                  // checked
+  std::optional<LoggerConfig> logger;    // checked; for apply()
+  std::optional<MetricsConfig> metrics;  // checked; for Metrics::open()
 };
 
 // Reads the text of a configuration file: `boot-source` and `drives` are required, `machine-config`

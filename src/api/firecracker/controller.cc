@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "base/log.h"
 
 namespace mote::api::firecracker {
 
@@ -10,7 +11,7 @@ namespace mote::api::firecracker {
 // after it in after_start.cc.
 
 Controller::Controller(EventLoop& loop, metadata::Store& metadata, ControllerOptions options)
-    : loop_(loop), metadata_(metadata), options_(std::move(options)) {}
+    : loop_(loop), metadata_(metadata), options_(std::move(options)), metrics_(options_.id) {}
 
 Result<void> Controller::before_start(std::string_view what) const {
   if (!machine_) return {};
@@ -43,6 +44,11 @@ Result<void> Controller::start() {
   machine_ = std::move(*machine);
   // The machine has what it needs of them.
   claims_.clear();
+  // That the host has no timer left is no reason to take the machine down again.
+  const auto counted = metrics_.start(
+      loop_, [machine = machine_.get()](machine::MachineCounts& into) { machine->count(into); });
+  if (!counted)
+    log::error("metrics are written when they are asked for: {}", counted.error().text());
   return {};
 }
 
@@ -93,7 +99,8 @@ Result<void> Controller::act(Action action) {
       break;
   }
   MOTE_CHECK(after_start("FlushMetrics"));
-  return fail(ErrorKind::kUnsupported, "FlushMetrics is not built yet");
+  metrics_.flush();
+  return {};
 }
 
 Result<void> Controller::press_ctrl_alt_del() {
@@ -103,6 +110,7 @@ Result<void> Controller::press_ctrl_alt_del() {
 
 Result<void> Controller::put_mmds(JsonText data) { return metadata_.put(data.text); }
 Result<void> Controller::patch_mmds(JsonText data) { return metadata_.patch(data.text); }
+Result<JsonText> Controller::metrics_report() const { return JsonText{metrics_.report()}; }
 Result<JsonText> Controller::mmds() const { return JsonText{metadata_.text()}; }
 
 // What is not built
@@ -120,9 +128,6 @@ Result<void> Controller::delete_interface(std::string id) {
 }
 Result<void> Controller::delete_pmem(std::string id) { return refuse_removal("pmem", id); }
 
-Result<void> Controller::put_metrics(json::Value) {
-  return fail(ErrorKind::kUnsupported, "PUT /metrics is not built yet");
-}
 Result<void> Controller::create_snapshot(json::Value) {
   return fail(ErrorKind::kUnsupported, "PUT /snapshot/create: snapshots are not built yet");
 }

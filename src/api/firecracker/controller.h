@@ -10,6 +10,7 @@
 #include "api/firecracker/config_file.h"
 #include "api/firecracker/live_machine.h"
 #include "api/firecracker/logger.h"
+#include "api/firecracker/metrics.h"
 #include "api/firecracker/requests.h"
 #include "api/firecracker/serial.h"
 #include "base/event_loop.h"
@@ -46,6 +47,8 @@ class Controller {
   Result<void> start();
   // Null before the start.
   LiveMachine* machine() { return machine_.get(); }
+  // Of the machine and of all that counts beside it. They look at the machine until their stop().
+  Metrics& metrics() { return metrics_; }
 
   // Always
   // ----------------------------------------------------------------------------------------------
@@ -59,6 +62,9 @@ class Controller {
   Result<void> put_mmds(JsonText data);
   Result<void> patch_mmds(JsonText data);
   Result<JsonText> mmds() const;
+  // Every counter as it stands, those of mote's own too; takes nothing from what FlushMetrics
+  // writes.
+  Result<JsonText> metrics_report() const;
 
   // Before the start: each error also says when it has come too late
   // ----------------------------------------------------------------------------------------------
@@ -78,6 +84,8 @@ class Controller {
   Result<void> put_console(virtio::ConsoleConfig config);
   Result<void> put_serial(SerialConfig config);
   Result<void> put_logger(LoggerConfig config);
+  // Once.
+  Result<void> put_metrics(MetricsConfig config);
   Result<void> put_mmds_config(metadata::MmdsConfig config);
 
   // After the start: each error also says when it has come too early
@@ -102,7 +110,6 @@ class Controller {
   Result<void> delete_drive(std::string id);
   Result<void> delete_interface(std::string id);
   Result<void> delete_pmem(std::string id);
-  Result<void> put_metrics(json::Value body);
   Result<void> create_snapshot(json::Value body);
   Result<void> load_snapshot(json::Value body);
 
@@ -124,6 +131,7 @@ class Controller {
   machine::VmConfig config_;  // after the start, with what has changed since
   SerialConfig serial_;
   machine::Claims claims_;
+  Metrics metrics_;  // outlive the machine, which counts in them
   std::unique_ptr<LiveMachine> machine_;
   bool paused_ = false;
 };

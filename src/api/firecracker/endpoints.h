@@ -101,6 +101,7 @@ inline constexpr std::tuple kEndpoints{
     Endpoint<&Controller::load_snapshot>{"PUT", "/snapshot/load"},
     // Mote's own.
     Endpoint<&Controller::put_console>{"PUT", "/console"},
+    Endpoint<&Controller::metrics_report>{"GET", "/vm/metrics"},
 };
 
 }  // namespace mote::api::firecracker

@@ -21,6 +21,7 @@ class LiveMachine {
   virtual Result<void> run() = 0;
   virtual void pause() = 0;
   virtual Result<void> press_ctrl_alt_del() = 0;
+  virtual void count(machine::MachineCounts& into) const = 0;
   template <typename D>
   D* find(std::string_view id = {}) {
     return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
@@ -48,6 +49,7 @@ class RealMachine final : public LiveMachine {
   Result<void> run() override;
   void pause() override;
   Result<void> press_ctrl_alt_del() override;
+  void count(machine::MachineCounts& into) const override { machine_->count(into); }
 
  private:
   explicit RealMachine(UniqueFd serial_output) : serial_output_(std::move(serial_output)) {}

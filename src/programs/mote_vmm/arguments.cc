@@ -63,6 +63,8 @@ constexpr std::array kFlags{
          &Arguments::start_time_cpu_us},
     Flag{"--parent-cpu-time-us", "N", "CPU time of those who started it, in us.",
          &Arguments::parent_cpu_time_us},
+    Flag{"--metrics-path", "FILE", "Append a line of metrics to a file or FIFO each minute.",
+         &Arguments::metrics_path},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
     Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",
@@ -75,7 +77,6 @@ constexpr std::array kFlags{
     Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
     Flag{"--describe-snapshot", "", "", Unbuilt{}},
     Flag{"--enable-pci", "", "", Unbuilt{}},
-    Flag{"--metrics-path", "", "", Unbuilt{}},
     Flag{"--seccomp-filter", "", "", Unbuilt{}},
     Flag{"--snapshot-version", "", "", Unbuilt{}},
 };

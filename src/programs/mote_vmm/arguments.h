@@ -37,6 +37,7 @@ struct Arguments {
   std::optional<std::string> level = {};
   std::optional<std::string> log_path = {};
   std::optional<std::string> module = {};
+  std::optional<std::string> metrics_path = {};
   bool show_level = false;
   bool show_log_origin = false;
   // Our own.

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "programs/mote_vmm/arguments.h"
 #include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/monitor.h"
 #include "programs/mote_vmm/serve.h"
 #include "programs/mote_vmm/signals.h"
@@ -41,6 +42,17 @@ int set_up_log(const Arguments& arguments) {
   return done ? kExitOk : refuse(kExitError, done.error());
 }
 
+// Where the flag or the configuration file says; both are one too many.
+Result<void> open_metrics(const Arguments& arguments,
+                          const std::optional<api::firecracker::MetricsConfig>& section,
+                          api::firecracker::Metrics& metrics) {
+  if (arguments.metrics_path) {
+    MOTE_CHECK_WITHIN(metrics.open({.metrics_path = *arguments.metrics_path}), "--metrics-path");
+  }
+  if (section) MOTE_CHECK_WITHIN(metrics.open(*section), "metrics");
+  return {};
+}
+
 // Without an API: what the configuration file says, and nothing else.
 Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::Start start) {
   MOTE_TRY(auto file, api::firecracker::read_config_file(*arguments.config_file));
@@ -54,6 +66,10 @@ Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::St
   const auto& console = settings.config.console;
   if (console && virtio::uses_stdio(*console) && !arguments.log_path) log_to_standard_error();
   if (file.logger) MOTE_CHECK(api::firecracker::apply(*file.logger));
+  api::firecracker::Metrics metrics(arguments.id);
+  MOTE_CHECK(open_metrics(arguments, file.metrics, metrics));
+  if (metrics.is_open()) write_faults_to(metrics);
+  settings.metrics = &metrics;
   settings.metadata = arguments.metadata;
   settings.metadata_limit = metadata_limit(arguments);
   settings.end_fd = arguments.end_fd.value_or(-1);

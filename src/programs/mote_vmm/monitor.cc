@@ -9,6 +9,7 @@
 #include "base/terminal.h"
 #include "machine/machine.h"
 #include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
 
 namespace mote::vmm {
@@ -19,30 +20,36 @@ Result<End> run_monitor(MonitorSettings settings) {
   machine::kMachineThread.assert_held();
   MOTE_TRY(const auto loop, EventLoop::create());
   metadata::Store metadata(settings.metadata_limit);
-  metadata::MmdsMetrics metadata_metrics;
+  api::firecracker::Metrics& metrics = *settings.metrics;
   if (settings.metadata) MOTE_CHECK(metadata.put_file(*settings.metadata));
   std::optional<End> ended;
   MOTE_TRY(const auto machine, machine::Machine::boot(*loop, settings.config,
                                                       {.board = settings.board,
                                                        .metadata = &metadata,
-                                                       .metadata_metrics = &metadata_metrics,
+                                                       .metadata_metrics = &metrics.counts.mmds,
                                                        .on_end = [&](const End& end) {
                                                          ended = end;
                                                          loop->stop();
                                                        }}));
-  MOTE_TRY(const Signals signals, Signals::watch(*loop, [&machine = *machine](int signal) {
+  MOTE_TRY(const Signals signals,
+           Signals::watch(*loop, [&machine = *machine, &metrics](int signal) {
              machine::kMachineThread.assert_held();
              if (signal == SIGWINCH) {
                if (auto* console = machine.find<virtio::Console>()) console->window_changed();
                return;
              }
+             count_signal(metrics.counts, signal);
              machine.end(end_by_signal(signal));
            }));
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   MOTE_TRY(auto terminal, RawTerminal::enter(settings.terminal));
   MOTE_CHECK(machine->run());
-  MOTE_CHECK(loop->run());
+  MOTE_CHECK(metrics.start(
+      *loop, [&machine = *machine](machine::MachineCounts& into) { machine.count(into); }));
+  const auto ran = loop->run();
+  metrics.stop();
   terminal.reset();
+  MOTE_CHECK(ran);
   machine->close_devices();
   tell(*ended, settings.end_fd);
   if constexpr (kKernelTakesDown) ::_exit(exit_status(*ended));

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "api/firecracker/metrics.h"
 #include "base/result.h"
 #include "devices/end.h"
 #include "machine/board.h"
@@ -19,8 +20,9 @@ struct MonitorSettings {
   machine::BoardOptions board;
   std::optional<std::string> metadata = {};  // a file of JSON for the metadata service
   std::uint64_t metadata_limit = metadata::kDefaultSizeLimit;  // most bytes of its data
-  int terminal = -1;  // made raw while the VM runs, if it is a terminal
-  int end_fd = -1;    // gets the end's report; -1: nobody wants it
+  api::firecracker::Metrics* metrics = nullptr;  // there are some; outlive the monitor
+  int terminal = -1;                             // made raw while the VM runs, if it is a terminal
+  int end_fd = -1;                               // gets the end's report; -1: nobody wants it
 };
 
 // Boots the machine, runs it to its end and cleans up. Ends the process then, or, for its caller to

@@ -19,6 +19,7 @@
 #include "base/terminal.h"
 #include "metadata/store.h"
 #include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
 #include "programs/mote_vmm/streams.h"
 
@@ -72,14 +73,13 @@ class Service {
   Result<std::string> config_text() const;
   Result<void> load_config(const std::string& text);
   Result<void> start_server();
-  void note_start() const;
+  void note_start();
   void take_signal(int signal);
   void end(const End& end);
 
   EventLoop& loop_;
   const Arguments& arguments_;
   metadata::Store metadata_;
-  metadata::MmdsMetrics metadata_metrics_;
   Controller controller_;
   api::firecracker::Api api_;
   std::unique_ptr<api::http::ServerThread> server_;
@@ -98,7 +98,7 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   options.board.exit_port = arguments_.exit_port;
   if (arguments_.boot_timer) options.board.boot_timer = devices::BootTimer::now();
   options.metadata = &metadata_;
-  options.metadata_metrics = &metadata_metrics_;
+  options.metadata_metrics = &controller_.metrics().counts.mmds;
   options.on_end = [this](const End& end) { this->end(end); };
   MOTE_TRY(auto machine, RealMachine::boot(loop_, config, serial, std::move(options)));
   // Last, so that a machine that cannot be made leaves the terminal as it was.
@@ -126,16 +126,19 @@ Result<void> Service::start_server() {
   return {};
 }
 
-void Service::note_start() const {
+void Service::note_start() {
+  api::firecracker::ApiServerMetrics& times = controller_.metrics().counts.api_server;
   // What a flag says may be any number: differences are taken modulo 2^64, as it was once.
   if (arguments_.start_time_us) {
-    log::info("The process took {} us to start",
-              microseconds(CLOCK_MONOTONIC) - *arguments_.start_time_us);
+    times.process_startup_time_us = microseconds(CLOCK_MONOTONIC) - *arguments_.start_time_us;
+    log::info("The process took {} us to start", times.process_startup_time_us.load());
   }
   if (arguments_.start_time_cpu_us) {
+    times.process_startup_time_cpu_us = microseconds(CLOCK_PROCESS_CPUTIME_ID) -
+                                        *arguments_.start_time_cpu_us +
+                                        arguments_.parent_cpu_time_us.value_or(0);
     log::info("The process used {} us of CPU time to start",
-              microseconds(CLOCK_PROCESS_CPUTIME_ID) - *arguments_.start_time_cpu_us +
-                  arguments_.parent_cpu_time_us.value_or(0));
+              times.process_startup_time_cpu_us.load());
   }
 }
 
@@ -150,6 +153,11 @@ Result<void> Service::start() {
   }
   if (arguments_.metadata)
     MOTE_CHECK_WITHIN(open_file(*arguments_.metadata, O_RDONLY), "--metadata");
+  if (arguments_.metrics_path) {
+    MOTE_CHECK_WITHIN(controller_.metrics().open({.metrics_path = *arguments_.metrics_path}),
+                      "--metrics-path");
+  }
+  write_faults_to(controller_.metrics());
   MOTE_CHECK(start_server());
   note_start();
   if (arguments_.metadata) {
@@ -162,12 +170,15 @@ Result<void> Service::start() {
 void Service::take_signal(int signal) {
   machine::kMachineThread.assert_held();
   auto* const machine = static_cast<RealMachine*>(controller_.machine());
+  count_signal(controller_.metrics().counts, signal);
   if (signal == SIGWINCH) {
     auto* const console = machine != nullptr ? machine->find<virtio::Console>() : nullptr;
     if (console != nullptr) console->window_changed();
   } else if (machine != nullptr) {
     machine->machine().end(end_by_signal(signal));
   } else {
+    // What nobody started has no last line otherwise.
+    if (status_of_signal(signal) != 0) controller_.metrics().flush();
     end(end_by_signal(signal));
   }
 }
@@ -184,6 +195,7 @@ Result<End> Service::run() {
   // Whoever waits for an answer gets one before the process ends.
   loop_.close();
   server_.reset();
+  controller_.metrics().stop();
   terminal_.reset();
   if (auto* const machine = static_cast<RealMachine*>(controller_.machine())) {
     machine->machine().close_devices();

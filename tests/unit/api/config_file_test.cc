@@ -178,16 +178,6 @@ TEST(ConfigFile, RefusesWrongDrives) {
               HasSubstr("both to be the root device"));
 }
 
-TEST(ConfigFile, RefusesWhatIsNotBuiltAndNamesIt) {
-  for (const auto& [name, value] : std::initializer_list<std::pair<const char*, const char*>>{
-           {"metrics", R"({"metrics_path":"/m"})"}}) {
-    const Result<ConfigFile> file = parse_config(file_with(fmt::format("\"{}\":{}", name, value)));
-    ASSERT_FALSE(file) << name;
-    EXPECT_EQ(file.error().kind(), ErrorKind::kUnsupported) << name;
-    EXPECT_EQ(file.error().text(), fmt::format("{} is not built yet; leave the section out", name));
-  }
-}
-
 TEST(ConfigFile, ReadsWhoReachesTheMetadata) {
   const std::string interface =
       R"("network-interfaces":[{"iface_id":"a","host_dev_name":"t"}],"mmds-config":)";
@@ -337,6 +327,17 @@ TEST(ConfigFile, AcceptsSectionsThatAskForNothing) {
                                   "memory-hotplug":null,"metrics":null,"cpu-config":null,
                                   "network-interfaces":null,"pmem":null,"logger":null)")),
             "no error");
+}
+
+TEST(ConfigFile, HasWhereMetricsGo) {
+  const auto file = parse_config(file_with(R"("metrics":{"metrics_path":"/m","emit_id":true})"));
+  ASSERT_TRUE(file) << file.error().text();
+  ASSERT_TRUE(file->metrics);
+  EXPECT_EQ(file->metrics->metrics_path, "/m");
+  EXPECT_TRUE(file->metrics->emit_id);
+  EXPECT_THAT(error_of(file_with(R"("metrics":{})")), HasSubstr("metrics"));
+  EXPECT_THAT(error_of(file_with(R"("metrics":{"metrics_path":"/m","properties":{"a":1}})")),
+              HasSubstr("metrics: properties.a"));
 }
 
 TEST(ConfigFile, ChecksTheLogger) {
