@@ -28,6 +28,7 @@ struct Values {
   std::string workdir;
   std::string hostname;
   Doctor doctor;
+  Metrics metrics;
   Api api;
 };
 
@@ -76,6 +77,13 @@ void describe_api(CLI::App& app, engine::ApiRequest& request) {
   app.add_option("METHOD", request.method, "GET, PUT, PATCH or DELETE")->required();
   app.add_option("PATH", request.path, "Such as /vm/config")->required();
   app.add_option("BODY", request.body, "JSON; - reads it from standard input");
+}
+
+void describe_metrics(CLI::App& app, Metrics& metrics) {
+  app.footer("Prints every counter of the monitor. Exit status: 0, 2 when there is no answer.");
+  app.add_option("SOCKET", metrics.socket, "The monitor's socket, as its --api-sock says")
+      ->required();
+  app.add_flag("--prometheus", metrics.prometheus, "As text that Prometheus reads, not as JSON");
 }
 
 std::vector<std::string> split_command(std::span<const char* const> words,
@@ -129,12 +137,15 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const doctor =
       app.add_subcommand("doctor", "Say what this host has of what microVMs need");
   CLI::App* const api = app.add_subcommand("api", "Ask a running microVM's monitor something");
+  CLI::App* const metrics =
+      app.add_subcommand("metrics", "Print the counters of a running microVM's monitor");
   CLI::App* const version_command = app.add_subcommand("version", "Print the version");
   CLI::App* const help_command = app.add_subcommand("help", "Print this text");
   app.require_subcommand(0, 1);
   describe_run(*run, values);
   describe_doctor(*doctor, values.doctor);
   describe_api(*api, values.api.request);
+  describe_metrics(*metrics, values.metrics);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
   // sees it.
@@ -161,12 +172,13 @@ Result<Request> parse(std::span<const char* const> words) {
     return fail(ErrorKind::kInvalid, "-- and a command belong to mote run; see mote run --help");
   }
   if (doctor->parsed()) return values.doctor;
+  if (metrics->parsed()) return values.metrics;
   if (api->parsed()) {
     return fail(ErrorKind::kInvalid,
                 "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
   }
   return fail(ErrorKind::kInvalid,
-              "what is to be done? mote run, mote doctor, mote api; see mote --help");
+              "what is to be done? mote run, mote doctor, mote api, mote metrics; see mote --help");
 }
 
 }  // namespace mote::cli

@@ -25,7 +25,11 @@ struct Doctor {
 struct Api {
   engine::ApiRequest request;
 };
-using Request = std::variant<ShowText, Run, Doctor, Api>;
+struct Metrics {
+  std::string socket;
+  bool prometheus = false;
+};
+using Request = std::variant<ShowText, Run, Doctor, Api, Metrics>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

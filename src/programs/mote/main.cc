@@ -7,6 +7,7 @@
 #include "base/json_describe.h"
 #include "base/unique_fd.h"
 #include "engine/doctor.h"
+#include "engine/prometheus.h"
 #include "programs/mote/arguments.h"
 
 namespace mote::cli {
@@ -59,6 +60,25 @@ int carry_out(const Api& api) {
   fmt::print(stderr, "mote: {} {} was answered with {}\n", request.method, request.path,
              answer->status);
   return 1;
+}
+
+int carry_out(const Metrics& request) {
+  auto answer =
+      engine::ask({.socket = request.socket, .method = "GET", .path = "/vm/metrics", .body = {}});
+  if (!answer) return refuse(kStatusNoAnswer, answer.error());
+  if (answer->status != 200) {
+    fmt::print(stderr, "mote: {} was answered with {}: {}\n", request.socket, answer->status,
+               answer->body);
+    return kStatusNoAnswer;
+  }
+  if (!request.prometheus) {
+    fmt::print("{}\n", answer->body);
+    return 0;
+  }
+  const auto text = engine::to_prometheus(answer->body);
+  if (!text) return refuse(kStatusNoAnswer, text.error());
+  fmt::print("{}", *text);
+  return 0;
 }
 
 int carry_out(const Run& request) {
