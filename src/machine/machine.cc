@@ -160,7 +160,9 @@ void Machine::stop_vcpus() {
 void Machine::finish() {
   if (std::exchange(finished_, true)) return;
   stop_vcpus();
+  posted_.deliver();
   pause_devices();
+  board_->release_output();
   devices::End end;
   {
     MutexLock lock(end_mutex_);

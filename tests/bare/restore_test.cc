@@ -71,6 +71,8 @@ class RestoreTest : public testing::Test {
     for (int turns = 0; turns < 10'000 && seen.find(text) == std::string::npos && !end_; ++turns) {
       EXPECT_TRUE(loop_->run_once(1000));
     }
+    // What was written by then is in the pipe.
+    for (int turns = 0; end_ && turns < 10; ++turns) EXPECT_TRUE(loop_->run_once(0));
     EXPECT_NE(seen.find(text), std::string::npos) << seen << (end_ ? end_->message : "");
     return seen;
   }
