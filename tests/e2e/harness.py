@@ -108,6 +108,19 @@ def vm_config(kernel, boot_args="", initrd=None, drives=(), vcpus=1, memory=256,
     return config
 
 
+def counted(path):
+    """What the lines of a file of metrics say together: {group: {key: number}}, counters added up, without latencies."""
+    sums = {}
+    for line in path.read_text().splitlines():
+        for group, numbers in json.loads(line).items():
+            if isinstance(numbers, dict):
+                into = sums.setdefault(group, {})
+                for key, number in numbers.items():
+                    if isinstance(number, int):
+                        into[key] = into.get(key, 0) + number
+    return sums
+
+
 def drive(path, name="disk", root=False, read_only=True, **more):
     return {"drive_id": name, "path_on_host": str(path), "is_root_device": root, "is_read_only": read_only, **more}
 

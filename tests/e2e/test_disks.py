@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import drive, make_initrd, run_process, send_after_output, vm_config
+from harness import counted, drive, make_initrd, run_process, send_after_output, vm_config
 
 MIB = 1 << 20
 
@@ -127,6 +127,19 @@ def loop_device(tmp_path):
     run_process(["losetup", "-d", device])
 
 
+def check_counters(counts):
+    """The monitor has counted what the guest did with its drives."""
+    assert counts["block_data"]["write_bytes"] >= 24 * MIB and counts["block_data"]["write_count"] > 0, counts
+    assert counts["block_block"]["read_bytes"] > 0 and counts["block_tools"]["read_count"] > 0, counts
+    assert counts["block_tools"]["write_count"] == 0, counts
+    assert counts["block_data"]["flush_count"] > 0 and counts["block_data"]["queue_event_count"] > 0, counts
+    for key, total in counts["block"].items():
+        assert total == sum(counts[f"block_{name}"][key] for name in ("tools", "data", "block")), (key, counts)
+    assert counts["block"]["execute_fails"] == counts["block"]["invalid_reqs_count"] == 0, counts
+    assert counts["interrupts"]["triggers"] > 0 and counts["uart"]["write_count"] > 0 and counts["vcpu"]["exit_io_out"] > 0, counts
+    assert counts["i8042"]["reset_count"] == 1 and counts["vcpu"]["failures"] == 0, counts
+
+
 def test_a_database_a_block_device_and_room_given_back(vmm, kernel, tools, loop_device, tmp_path):
     """The block device goes through io_uring wherever the test's own files are."""
     device, backing = loop_device
@@ -135,8 +148,10 @@ def test_a_database_a_block_device_and_room_given_back(vmm, kernel, tools, loop_
     drives = [drive(tools, "tools"),
               drive(disk, "data", read_only=False, cache_type="Writeback", serial="mote-data-1", num_queues=2),
               drive(device, "block", read_only=False, cache_type="Writeback", io_engine="Async")]
-    outcome = vmm.run(vm_config(kernel, initrd=initrd, drives=drives, vcpus=2))
+    config = {**vm_config(kernel, initrd=initrd, drives=drives, vcpus=2), "metrics": {"metrics_path": "metrics"}}
+    outcome = vmm.run(config)
     assert outcome.status == 0, outcome
+    check_counters(counted(vmm.directory / "metrics"))
     facts = outcome.facts
     assert (facts["serial"], facts["queues"]) == ("mote-data-1", "2"), outcome
     assert int(facts["physical"]) == disk.stat().st_blksize, outcome

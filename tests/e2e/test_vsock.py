@@ -16,7 +16,7 @@ import zlib
 
 import pytest
 
-from harness import BOOT_SECONDS, TOP, cpio_entry, run_process, vm_config
+from harness import BOOT_SECONDS, TOP, counted, cpio_entry, run_process, vm_config
 
 ECHO, SLOW, CALL, CHILDREN, WRITER = range(5000, 5005)
 MIB = 1 << 20
@@ -88,6 +88,7 @@ class Guest:
 def running_guest(vmm, kernel, tmp_path):
     config = vm_config(kernel, initrd=peer_initrd(tmp_path), vcpus=2)
     config["vsock"] = {"guest_cid": 3, "uds_path": "v.sock"}
+    config["metrics"] = {"metrics_path": "metrics"}
     guest = Guest(vmm, config)
     try:
         guest.wait_for(b"listening=yes")
@@ -208,7 +209,15 @@ def check_refusals(guest):
         assert stream.recv(10) == b""
 
 
-def test_vsock(guest):
+def check_counters(counts):
+    """150 MiB and more went through some hundred streams, and a SIGTERM leaves no number untold."""
+    assert counts["rx_bytes_count"] > 50 * MIB and counts["tx_bytes_count"] > 100 * MIB, counts
+    assert counts["rx_packets_count"] > 0 and counts["tx_packets_count"] > 0, counts
+    assert 100 < counts["conns_removed"] <= counts["conns_added"], counts
+    assert counts["tx_queue_event_fails"] == counts["rx_queue_event_fails"] == 0, counts
+
+
+def test_vsock(vmm, guest):
     check_refusals(guest)
     check_many_streams(guest)
     check_slow_guest(guest)
@@ -218,6 +227,7 @@ def test_vsock(guest):
     assert pathlib.Path(guest.path).is_socket()
     assert guest.end() == -signal.SIGTERM
     assert not os.path.exists(guest.path), "the socket goes with the monitor"
+    check_counters(counted(vmm.directory / "metrics")["vsock"])
 
 
 def test_a_socket_that_is_there_is_refused(vmm, kernel):
