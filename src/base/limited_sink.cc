@@ -1,14 +1,8 @@
 #include "base/limited_sink.h"
 
-#include <chrono>
 #include <utility>
 
 namespace mote {
-
-std::uint64_t LimitedSink::monotonic_clock() {
-  return static_cast<std::uint64_t>(
-      std::chrono::nanoseconds(std::chrono::steady_clock::now().time_since_epoch()).count());
-}
 
 LimitedSink::LimitedSink(std::unique_ptr<ByteSink> sink, std::uint64_t size,
                          std::uint64_t refill_time_ms, std::uint64_t one_time_burst, Clock clock)

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/byte_sink.h"
+#include "base/clock.h"
 #include "base/token_bucket.h"
 
 namespace mote {
@@ -17,12 +18,11 @@ class LimitedSink final : public ByteSink {
  public:
   // Nanoseconds since some beginning.
   using Clock = std::function<std::uint64_t()>;
-  static std::uint64_t monotonic_clock();
 
   // No more than `size` bytes in `refill_time_ms`, beside a burst that is there once. A size or
   // refill time of 0: no limit.
   LimitedSink(std::unique_ptr<ByteSink> sink, std::uint64_t size, std::uint64_t refill_time_ms,
-              std::uint64_t one_time_burst, Clock clock = monotonic_clock);
+              std::uint64_t one_time_burst, Clock clock = monotonic_ns);
 
   // Bytes that the limit refuses count as taken.
   Result<std::size_t> write(std::span<const std::byte> bytes) override;

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace mote::virtio {
 namespace {
 
@@ -13,11 +15,7 @@ constexpr std::uint64_t kLongestWait = 3'600'000'000'000;
 class LoopAlarm final : public Alarm {
  public:
   explicit LoopAlarm(EventLoop::Timer timer) : timer_(std::move(timer)) {}
-  std::uint64_t now() const override {
-    return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(
-                                          std::chrono::steady_clock::now().time_since_epoch())
-                                          .count());
-  }
+  std::uint64_t now() const override { return monotonic_ns(); }
   void set(std::uint64_t delay) override {
     // Fails only for times that are none.
     static_cast<void>(timer_.set(

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <limits>
 #include <thread>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "virtio/block/device.h"
 #include "virtio/queue/serve.h"
@@ -26,20 +26,14 @@ constexpr unsigned kMostReports = 8;
 constexpr std::size_t kSpareLists = 32;
 constexpr std::size_t kSpareCapacity = 512;
 
-std::uint64_t now_ns() {
-  const auto now = std::chrono::steady_clock::now().time_since_epoch();
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(now).count());
-}
-
-std::uint64_t now_us() { return now_ns() / 1000; }
+std::uint64_t now_us() { return monotonic_ns() / 1000; }
 
 }  // namespace
 
 // Serves at most `most` requests, which it counts down.
 Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   Queue& queue = *lane.queue;
-  lane.pace.begin(now_ns());
+  lane.pace.begin(monotonic_ns());
   std::uint32_t taken = 0;
   Served served = Served::kAll;
   begin_completions();
@@ -100,8 +94,8 @@ bool Block::await(Lane& lane, std::uint32_t answers) {
   if (!several_processors || pending_.size() != free_slots_.size()) return false;
   const std::uint64_t window = lane.pace.window(answers);
   if (window == 0) return false;
-  const std::uint64_t began = now_ns();
-  for (std::uint64_t waited = 0; waited < window; waited = now_ns() - began) {
+  const std::uint64_t began = monotonic_ns();
+  for (std::uint64_t waited = 0; waited < window; waited = monotonic_ns() - began) {
     if (lane.queue->waiting()) {
       lane.pace.came(waited);
       return true;
