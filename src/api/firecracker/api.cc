@@ -22,8 +22,11 @@ struct Desk {
   std::optional<Result<std::string>> outcome GUARDED_BY(mutex);
 
   void put(Result<std::string> result) EXCLUDES(mutex) {
-    const MutexLock lock(mutex);
-    if (!outcome) outcome = std::move(result);
+    {
+      const MutexLock lock(mutex);
+      if (!outcome) outcome = std::move(result);
+    }
+    // Whoever is woken finds the mutex free.
     changed.notify_all();
   }
   Result<std::string> take() EXCLUDES(mutex) {
@@ -44,7 +47,10 @@ class Ticket {
     if (desk_) desk_->put(fail(ErrorKind::kState, "the microVM has ended"));
   }
 
-  void serve(Controller& controller) { desk_->put(call_(controller)); }
+  void serve(Controller& controller) {
+    const auto desk = std::exchange(desk_, nullptr);
+    desk->put(call_(controller));
+  }
 
  private:
   Call call_;
