@@ -4,11 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
-#include <fstream>
 
 #include "arch/x86_64/memory_map.h"
+#include "smaps.h"
 
 namespace mote::arch {
 namespace {
@@ -45,17 +44,7 @@ std::size_t touched_pages(const memory::GuestMemory& memory) {
 
 bool prefers_huge_pages(const memory::GuestMemory& memory, std::uint64_t address) {
   const std::uintptr_t host = memory.regions().front().host_address + address;
-  std::ifstream smaps("/proc/self/smaps");
-  bool inside = false;
-  for (std::string line; std::getline(smaps, line);) {
-    unsigned long first = 0;
-    unsigned long last = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
-      inside = first <= host && host < last;
-    }
-    if (inside && line.starts_with("VmFlags:")) return (line + " ").contains(" hg ");
-  }
-  return false;
+  return test::vm_flags(host).contains(" hg ");
 }
 
 Bytes read_guest(const memory::GuestMemory& memory, std::uint64_t address, std::size_t length) {

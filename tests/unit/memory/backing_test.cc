@@ -9,30 +9,17 @@
 #include <sstream>
 
 #include "memory/guest_memory.h"
+#include "smaps.h"
 
 namespace mote::memory {
 namespace {
 
+using test::vm_flags;
 using testing::HasSubstr;
 using testing::Not;
 
 constexpr std::uint64_t kMib = 1 << 20;
 constexpr const char* kPool = "/proc/sys/vm/nr_hugepages";
-
-// The flags of the mapping that begins at or before `address` (VmFlags in smaps, see proc(5)).
-std::string vm_flags(std::uintptr_t address) {
-  std::ifstream smaps("/proc/self/smaps");
-  bool inside = false;
-  for (std::string line; std::getline(smaps, line);) {
-    unsigned long first = 0;
-    unsigned long last = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &first, &last) == 2) {
-      inside = first <= address && address < last;
-    }
-    if (inside && line.starts_with("VmFlags:")) return line + " ";
-  }
-  return "";
-}
 
 GuestMemory make(const MemoryConfig& config) {
   auto memory = GuestMemory::create(config);
