@@ -200,7 +200,7 @@ const char* name_of(kvm::Usability usability) {
 }
 
 Diagnosis examine(const HostFacts& facts) {
-  Diagnosis diagnosis{.ready = true, .kvm = name_of(facts.kvm.usability), .items = {}};
+  Diagnosis diagnosis{.ready = true, .kvm = name_of(facts.kvm.usability), .safe = {}, .items = {}};
   diagnosis.items.push_back(kvm_item(facts));
   // Nobody knows what a KVM can that cannot be opened.
   if (facts.needed_capabilities > 0) diagnosis.items.push_back(capabilities_item(facts));
@@ -222,13 +222,18 @@ std::string to_text(const Diagnosis& diagnosis) {
   std::string text;
   const auto out = std::back_inserter(text);
   for (const Item& item : diagnosis.items) {
-    constexpr std::array kStates{"ok", "limited", "missing"};
+    constexpr std::array kStates{"ok", "limited", "missing", "unsafe"};
     fmt::format_to(out, "{:<8} {:<17} {}{}\n", kStates[static_cast<std::size_t>(item.state)],
-                   item.name, item.found, item.needed ? "" : " (optional)");
+                   item.name, item.found, item.needed || diagnosis.safe ? "" : " (optional)");
     if (!item.advice.empty()) fmt::format_to(out, "{:27}-> {}\n", "", item.advice);
   }
   text += diagnosis.ready ? "This host runs microVMs.\n"
                           : "This host does not run microVMs: see what is missing above.\n";
+  if (diagnosis.safe) {
+    text += *diagnosis.safe ? "Nothing here lets one microVM reach another.\n"
+                            : "It is not for microVMs that do not trust one another: see what is "
+                              "unsafe above.\n";
+  }
   return text;
 }
 

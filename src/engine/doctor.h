@@ -40,11 +40,12 @@ struct HostFacts {
 
 HostFacts gather_facts();
 
-enum class State { Ok, Limited, Missing };
-BOOST_DESCRIBE_ENUM(State, Ok, Limited, Missing)
+// Unsafe: only of a host that is looked at for production (engine/production.h).
+enum class State { Ok, Limited, Missing, Unsafe };
+BOOST_DESCRIBE_ENUM(State, Ok, Limited, Missing, Unsafe)
 constexpr auto json_names(State) {
   return std::array{json::name(State::Ok, "ok"), json::name(State::Limited, "limited"),
-                    json::name(State::Missing, "missing")};
+                    json::name(State::Missing, "missing"), json::name(State::Unsafe, "unsafe")};
 }
 
 struct Item {
@@ -59,9 +60,11 @@ BOOST_DESCRIBE_STRUCT(Item, (), (name, state, needed, found, advice))
 struct Diagnosis {
   bool ready = false;  // everything needed is there
   std::string kvm;     // usable, unusable, absent
+  // Whether microVMs that do not trust one another may share it; nothing where that was not asked.
+  std::optional<bool> safe;
   std::vector<Item> items;
 };
-BOOST_DESCRIBE_STRUCT(Diagnosis, (), (ready, kvm, items))
+BOOST_DESCRIBE_STRUCT(Diagnosis, (), (ready, kvm, safe, items))
 
 Diagnosis examine(const HostFacts& facts);
 

@@ -61,10 +61,15 @@ void describe_run(CLI::App& app, Values& values) {
 }
 
 void describe_doctor(CLI::App& app, Doctor& doctor) {
-  app.footer("Exit status: 0 when everything needed is there, 1 when not; with --probe always 0.");
+  app.footer(
+      "Exit status: 0 when everything needed is there, and with --production nothing is unsafe; "
+      "else 1. With --probe always 0.");
   auto* probe =
       app.add_flag("--probe", doctor.probe, "Only say what KVM is: usable, unusable or absent");
   app.add_flag("--json", doctor.json, "Answer in JSON")->excludes(probe);
+  app.add_flag("--production", doctor.production,
+               "Also say whether microVMs that do not trust one another may share this host")
+      ->excludes(probe);
 }
 
 void describe_api(CLI::App& app, engine::ApiRequest& request) {

@@ -21,6 +21,7 @@ struct Run {
 struct Doctor {
   bool probe = false;
   bool json = false;
+  bool production = false;
 };
 struct Api {
   engine::ApiRequest request;

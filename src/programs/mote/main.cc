@@ -7,6 +7,7 @@
 #include "base/json_describe.h"
 #include "base/unique_fd.h"
 #include "engine/doctor.h"
+#include "engine/production.h"
 #include "engine/prometheus.h"
 #include "programs/mote/arguments.h"
 
@@ -41,9 +42,13 @@ int carry_out(const Doctor& request) {
     fmt::print("{}\n", engine::name_of(kvm::probe().usability));
     return 0;
   }
-  const engine::Diagnosis diagnosis = engine::examine(engine::gather_facts());
+  engine::Diagnosis diagnosis = engine::examine(engine::gather_facts());
+  if (request.production) {
+    diagnosis = engine::with_production(
+        std::move(diagnosis), engine::examine_production(engine::gather_production_facts()));
+  }
   fmt::print("{}", request.json ? json::write(diagnosis) + "\n" : engine::to_text(diagnosis));
-  return diagnosis.ready ? 0 : 1;
+  return diagnosis.ready && diagnosis.safe.value_or(true) ? 0 : 1;
 }
 
 int carry_out(const Api& api) {
