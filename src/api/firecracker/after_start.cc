@@ -52,7 +52,7 @@ Result<D*> Controller::running(std::string_view what, std::string_view id) {
 Result<void> Controller::patch_vm(VmUpdate update) {
   MOTE_CHECK(after_start("PATCH /vm"));
   const bool pause = update.state == WantedState::Paused;
-  if (pause == paused_) return {};
+  if (pause == (state_ == InstanceState::Paused)) return {};
   RequestLatencies& latencies = metrics_.counts.latencies_us;
   if (pause) {
     const LatencyScope took(latencies.vmm_pause_vm);
@@ -61,7 +61,7 @@ Result<void> Controller::patch_vm(VmUpdate update) {
     const LatencyScope took(latencies.vmm_resume_vm);
     MOTE_CHECK(machine_->run());
   }
-  paused_ = pause;
+  state_ = pause ? InstanceState::Paused : InstanceState::Running;
   return {};
 }
 

@@ -6,9 +6,7 @@
 #include <utility>
 
 #include "api/firecracker/request_counts.h"
-#include "api/firecracker/routes.h"
 #include "base/json.h"
-#include "base/json_describe.h"
 #include "base/log.h"
 #include "base/sync.h"
 
@@ -57,42 +55,41 @@ class Ticket {
   std::shared_ptr<Desk> desk_;
 };
 
-// The state that a PATCH /vm asks for; none: it is another request, or not a sound one.
-std::optional<WantedState> asked_state(const http::Request& request) {
-  if (request.method != "PATCH" || !request.target.starts_with("/vm")) return std::nullopt;
-  const auto update = json::read<VmUpdate>(request.body);
-  return update ? std::optional(update->state) : std::nullopt;
-}
-
 }  // namespace
 
 http::Response Api::handle(const http::Request& request) {
-  const auto began = std::chrono::steady_clock::now();
   http::Response response = answer(request);
-  ProcessMetrics& counts = controller_.metrics().counts;
-  count_request(request, response, counts);
-  if (const auto state = asked_state(request); state && response.status < 300) {
-    const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
-        std::chrono::steady_clock::now() - began);
-    (*state == WantedState::Paused ? counts.latencies_us.pause_vm : counts.latencies_us.resume_vm) =
-        static_cast<std::uint64_t>(took.count());
-  }
+  count_request(request, response, controller_.metrics().counts);
   return response;
 }
 
+Result<std::string> Api::carry_out(Understood understood) {
+  if (understood.anywhere) return understood.call(controller_);
+  const auto desk = std::make_shared<Desk>();
+  loop_.post([this, ticket = Ticket(std::move(understood.call), desk)]() mutable {
+    machine::kMachineThread.assert_held();
+    ticket.serve(controller_);
+  });
+  return desk->take();
+}
+
 http::Response Api::answer(const http::Request& request) {
+  const auto began = std::chrono::steady_clock::now();
   const std::string target = json::quote(request.target);
   log::info("The API is asked to {} {}", json::quote(request.method), target);
   http::Response response;
   if (auto understood = understand(request); !understood) {
     response = respond(std::unexpected(std::move(understood.error())), false);
   } else {
-    const auto desk = std::make_shared<Desk>();
-    loop_.post([this, ticket = Ticket(std::move(understood->call), desk)]() mutable {
-      machine::kMachineThread.assert_held();
-      ticket.serve(controller_);
-    });
-    response = respond(desk->take(), understood->deprecated);
+    const bool deprecated = understood->deprecated;
+    const auto latency = understood->latency;
+    const Result<std::string> outcome = carry_out(std::move(*understood));
+    if (outcome && latency != nullptr) {
+      const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
+          std::chrono::steady_clock::now() - began);
+      controller_.metrics().counts.latencies_us.*latency = static_cast<std::uint64_t>(took.count());
+    }
+    response = respond(outcome, deprecated);
   }
   if (response.status < 300) {
     log::info("The API answers {}", response.status);

@@ -1,8 +1,9 @@
 // Api answers the requests that the HTTP server hands to it, on the server's thread, by asking the
-// Controller on the machine thread.
+// Controller, on the machine thread where the answer is not for any thread to read.
 #pragma once
 
 #include "api/firecracker/controller.h"
+#include "api/firecracker/routes.h"
 #include "api/http/message.h"
 #include "base/event_loop.h"
 
@@ -13,11 +14,12 @@ class Api {
   // Both outlive the Api; `loop` is the machine thread's, to which `controller` belongs.
   Api(EventLoop& loop, Controller& controller) : loop_(loop), controller_(controller) {}
 
-  // Waits for the machine thread. What is wrong with the request itself is answered without it.
+  // Waits for the machine thread, but for requests that are wrong in themselves, and look-ups.
   http::Response handle(const http::Request& request);
 
  private:
   http::Response answer(const http::Request& request);
+  Result<std::string> carry_out(Understood understood);
 
   EventLoop& loop_;
   Controller& controller_;

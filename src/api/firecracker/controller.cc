@@ -42,6 +42,7 @@ Result<void> Controller::start() {
   if (!machine) return std::unexpected(std::move(machine.error()).within("InstanceStart"));
   MOTE_CHECK_WITHIN((*machine)->run(), "InstanceStart");
   machine_ = std::move(*machine);
+  state_ = InstanceState::Running;
   // The machine has what it needs of them.
   claims_.clear();
   // That the host has no timer left is no reason to take the machine down again.
@@ -55,7 +56,7 @@ Result<void> Controller::start() {
 Result<InstanceInfo> Controller::instance() const {
   InstanceInfo info;
   info.id = options_.id;
-  if (machine_) info.state = paused_ ? InstanceState::Paused : InstanceState::Running;
+  info.state = state_;
   info.mote_version = options_.version;
   return info;
 }

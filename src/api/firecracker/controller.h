@@ -1,8 +1,10 @@
 // Controller is what Firecracker's API means: the configuration under construction before the
-// start, and the machine after it. It belongs to the machine thread. Each function is one request,
-// whose body was read already; it takes effect whole or, with an error, not at all.
+// start, and the machine after it. It belongs to the machine thread, but for what it says of
+// others. Each function is one request, whose body was read already; it takes effect whole or, with
+// an error, not at all.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -53,6 +55,7 @@ class Controller {
   // Always
   // ----------------------------------------------------------------------------------------------
 
+  // These two from any thread.
   Result<InstanceInfo> instance() const;
   Result<VersionInfo> version() const;
   Result<FullConfig> full_config() const;
@@ -133,7 +136,8 @@ class Controller {
   machine::Claims claims_;
   Metrics metrics_;  // outlive the machine, which counts in them
   std::unique_ptr<LiveMachine> machine_;
-  bool paused_ = false;
+  // Of the machine. Any thread may read it.
+  std::atomic<InstanceState> state_ = InstanceState::NotStarted;
 };
 
 }  // namespace mote::api::firecracker

@@ -26,6 +26,11 @@ struct NamedEndpoint : Endpoint<kHandler> {
   static constexpr auto kId = kIdMember;
 };
 
+// A request for what any thread may read, so that it is answered without the machine thread:
+// `Result<A> f() const`, of which the Controller says that it is from any thread.
+template <auto kHandler>
+struct LookUp : Endpoint<kHandler> {};
+
 // A request whose path ends in an id, without a body: `Result<void> f(std::string id)`.
 template <auto kHandler>
 struct Removal : Endpoint<kHandler> {};
@@ -34,6 +39,10 @@ template <typename E>
 inline constexpr bool kNamed = false;
 template <auto kHandler, auto kId>
 inline constexpr bool kNamed<NamedEndpoint<kHandler, kId>> = true;
+template <typename E>
+inline constexpr bool kLooksUp = false;
+template <auto kHandler>
+inline constexpr bool kLooksUp<LookUp<kHandler>> = true;
 template <typename E>
 inline constexpr bool kRemoves = false;
 template <auto kHandler>
@@ -54,8 +63,8 @@ struct Signature<Result<A> (Controller::*)() const> {
 };
 
 inline constexpr std::tuple kEndpoints{
-    Endpoint<&Controller::instance>{"GET", "/"},
-    Endpoint<&Controller::version>{"GET", "/version"},
+    LookUp<&Controller::instance>{{"GET", "/"}},
+    LookUp<&Controller::version>{{"GET", "/version"}},
     Endpoint<&Controller::act>{"PUT", "/actions"},
     Endpoint<&Controller::put_boot_source>{"PUT", "/boot-source"},
     Endpoint<&Controller::machine_config>{"GET", "/machine-config"},

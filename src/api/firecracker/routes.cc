@@ -93,6 +93,16 @@ bool deprecated(const metadata::MmdsConfig& body) {
   return body.version == metadata::Version::V1 && metadata::parse_ipv4(body.ipv4_address);
 }
 
+// Where the time that a request takes is noted; null: nowhere.
+template <typename Body>
+Gauge RequestLatencies::* latency_of(const Body&) {
+  return nullptr;
+}
+Gauge RequestLatencies::* latency_of(const VmUpdate& body) {
+  return body.state == WantedState::Paused ? &RequestLatencies::pause_vm
+                                           : &RequestLatencies::resume_vm;
+}
+
 template <typename Body>
 Result<Body> read_body(std::string_view text) {
   if constexpr (std::is_same_v<Body, JsonText>) {
@@ -135,7 +145,8 @@ Result<Understood> read_request(std::string_view id, std::string_view text) {
       return fail(ErrorKind::kInvalid, "GET has no body");
     }
     return Understood{
-        .call = [](Controller& controller) { return text_of((controller.*E::kFunction)()); }};
+        .call = [](Controller& controller) { return text_of((controller.*E::kFunction)()); },
+        .anywhere = kLooksUp<E>};
   } else {
     using Body = std::tuple_element_t<0, typename Of::Bodies>;
     MOTE_TRY(Body body, read_body<Body>(text.empty() && kEndpoint.body_optional ? "{}" : text));
@@ -146,11 +157,13 @@ Result<Understood> read_request(std::string_view id, std::string_view text) {
       }
     }
     const bool is_deprecated = deprecated(body);
+    const auto latency = latency_of(body);
     return Understood{.call =
                           [body = std::move(body)](Controller& controller) mutable {
                             return text_of((controller.*E::kFunction)(std::move(body)));
                           },
-                      .deprecated = is_deprecated};
+                      .deprecated = is_deprecated,
+                      .latency = latency};
   }
 }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/firecracker/controller.h"
+#include "api/firecracker/process_metrics.h"
 #include "api/http/message.h"
 #include "base/result.h"
 
@@ -18,6 +19,8 @@ using Call = std::move_only_function<Result<std::string>(Controller&)>;
 struct Understood {
   Call call;
   bool deprecated = false;  // by a field or value that Firecracker is going to drop
+  bool anywhere = false;    // any thread may make the call
+  Gauge RequestLatencies::* latency = nullptr;  // where to note how long it took, if it was done
 };
 
 // Errors (kInvalid): no such path or method, an id that is none, a body that is not what it must
