@@ -25,7 +25,9 @@ EXCEPTIONS = {
 
 
 def resolve(schema):
-    while "$ref" in schema:
+    while "$ref" in schema or "allOf" in schema:
+        if "allOf" in schema:
+            (schema,) = schema["allOf"]
         node = OPENAPI
         for step in schema["$ref"].removeprefix("#/").split("/"):
             node = node[step]

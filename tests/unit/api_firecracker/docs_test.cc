@@ -158,6 +158,7 @@ std::string line_of(const json::Value& value) {
 }
 
 std::string type_text(const json::Value& schema) {
+  if (const auto* of = member(schema, "allOf").as<Array>()) return type_text(of->front());
   if (const auto* to = member(schema, "$ref").as<std::string>()) {
     const std::string name = to->substr(to->rfind('/') + 1);
     return fmt::format("[{}](#{})", name, lower(name));
@@ -180,7 +181,8 @@ std::string type_text(const json::Value& schema) {
 }
 
 std::string table_of(const std::string& name, const json::Value& schema) {
-  std::string table = fmt::format("### {}\n\n| field | values | |\n| --- | --- | --- |\n", name);
+  std::string table =
+      fmt::format("### {}\n\n| field | | values | |\n| --- | --- | --- | --- |\n", name);
   const auto* required = member(schema, "required").as<Array>();
   for (const json::Member& field : std::get<Object>(member(schema, "properties").data)) {
     const bool needed =
@@ -188,7 +190,9 @@ std::string table_of(const std::string& name, const json::Value& schema) {
           return std::get<std::string>(one.data) == field.name;
         });
     const json::Value& usual = member(field.value, "default");
-    table += fmt::format("| `{}` | {} | {} |\n", field.name, type_text(field.value),
+    table += fmt::format("| `{}` | {} | {} | {} |\n", field.name,
+                         std::get<std::string>(member(field.value, "description").data),
+                         type_text(field.value),
                          needed            ? "required"
                          : usual.is_null() ? ""
                                            : fmt::format("default `{}`", line_of(usual)));
@@ -264,6 +268,22 @@ TEST(ApiDocs, EachRequestHasItsSummary) {
             ...);
       },
       kEndpoints);
+}
+
+TEST(ApiDocs, EachFieldHasItsDescription) {
+  std::size_t found = 0;
+  const json::Value openapi = document();
+  const json::Value& schemas = member(member(openapi, "components"), "schemas");
+  for (const json::Member& schema : std::get<Object>(schemas.data)) {
+    if (schema.name == "Error") continue;
+    for (const json::Member& field : std::get<Object>(member(schema.value, "properties").data)) {
+      const bool described = !description_of(schema.name, field.name).empty();
+      EXPECT_TRUE(described) << schema.name << "." << field.name
+                             << " lacks a line in descriptions.h";
+      found += described ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(found, kDescriptions.size()) << "descriptions.h tells of a field that is not there";
 }
 
 }  // namespace

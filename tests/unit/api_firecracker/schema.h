@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "api/firecracker/requests.h"
+#include "api_firecracker/descriptions.h"
 #include "base/json.h"
 #include "base/json_describe.h"
 
@@ -134,10 +135,12 @@ class Schemas {
     auto& said = std::get<Object>(schema.data);
     const bool needed = !field.optional && field.presence == json::Presence::kByType;
     if (needed) required.push_back(text(field.name));
-    // A reference stands alone.
+    // A reference stands alone: what is beside it would not count.
     const bool reference = !said.empty() && said.front().name == "$ref";
+    if (reference) said = Object{{"allOf", {Array{{said}}}}};
+    said.insert(said.begin(), {"description", text(description_of(name_of<T>(), field.name))});
+    if (field.optional) said.push_back({"nullable", {true}});
     if (!reference) {
-      if (field.optional) said.push_back({"nullable", {true}});
       const T fresh{};
       json::Value usual = value_of(fresh.*D::pointer);
       if (usual.is_null()) usual = absent_value(name_of<T>(), field.name);
