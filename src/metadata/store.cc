@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/heap.h"
+#include "base/log.h"
 #include "base/unique_fd.h"
 
 namespace mote::metadata {
@@ -50,6 +52,15 @@ Result<json::Value> parse(std::string_view text) {
                      {.bytes = text.size(), .depth = kMostDepth, .last_of_a_name_counts = true});
 }
 
+// The data may be secrets. Where they cannot be kept off a swap partition they are taken all the
+// same.
+void keep_in_memory() {
+  static bool told = false;
+  if (const auto locked = lock_heap(); !locked && !std::exchange(told, true)) {
+    log::warning("The metadata may be swapped out: {}", locked.error().text());
+  }
+}
+
 }  // namespace
 
 Result<void> Store::take(json::Value data) {
@@ -61,6 +72,7 @@ Result<void> Store::take(json::Value data) {
   }
   data_ = std::move(data);
   given_ = true;
+  keep_in_memory();
   return {};
 }
 

@@ -1,5 +1,6 @@
 #include "api/http/connection.h"
 
+#include <string.h>
 #include <sys/epoll.h>
 
 #include "base/log.h"
@@ -38,17 +39,22 @@ bool Connection::receive(std::span<char> scratch, Handler& handler) {
     return true;
   }
   if (discarding_) return true;
-  std::string_view bytes(scratch.data(), **got);
+  take_in({scratch.data(), **got}, handler);
+  // It may have been secrets, and the next bytes may be another client's.
+  ::explicit_bzero(scratch.data(), **got);
+  return true;
+}
+
+void Connection::take_in(std::string_view bytes, Handler& handler) {
   if (backlog_.empty()) {
     // The usual case: whole requests, of which nothing is kept.
     bytes.remove_prefix(consume(bytes, handler));
     backlog_ = bytes;
-    return true;
+    return;
   }
   backlog_ += bytes;
   const std::string whole = std::exchange(backlog_, {});
   backlog_ = whole.substr(consume(whole, handler));
-  return true;
 }
 
 std::size_t Connection::consume(std::string_view bytes, Handler& handler) {

@@ -51,6 +51,8 @@ class Connection {
   void refuse(Afterwards afterwards);
   // Reads into `scratch`; false: the connection is at its end.
   bool receive(std::span<char> scratch, Handler& handler);
+  // Answers the requests that are whole with `bytes`, and keeps the rest.
+  void take_in(std::string_view bytes, Handler& handler);
   // Writes what can be written; false: nobody is there to take it.
   bool send();
 

@@ -1,12 +1,14 @@
 // mote-vmm: one microVM, from a configuration file or by its API.
 #include <fcntl.h>
 #include <malloc.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <span>
 
 #include "api/firecracker/config_file.h"
+#include "base/heap.h"
 #include "base/log.h"
 #include "programs/mote_vmm/arguments.h"
 #include "programs/mote_vmm/ending.h"
@@ -86,6 +88,9 @@ int run(std::string_view argv0, std::span<const char* const> words,
     fmt::print("{}", arguments->help ? help(argv0) : version(argv0));
     return kExitOk;
   }
+  // What this process knows, its guest's secrets, is for nobody else of this user, nor for a core
+  // file. Without filters it is to be looked into.
+  if (!arguments->no_seccomp) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (const int status = set_up_log(*arguments); status != kExitOk) return status;
   for (const auto& [flag, fd] : {std::pair{"--console-fd", arguments->console_fd},
                                  std::pair{"--end-fd", arguments->end_fd}}) {
@@ -104,6 +109,7 @@ int main(int argc, char** argv) {
   // One arena for all threads: a monitor allocates little, and each arena more is memory of its
   // own.
   ::mallopt(M_ARENA_MAX, 1);
+  mote::note_heap_start();
   mote::vmm::Signals::block();
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   if (words.empty()) return mote::vmm::run("", words, start);
