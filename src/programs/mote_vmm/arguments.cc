@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "programs/flags.h"
 
 namespace mote::vmm {
 namespace {
@@ -92,16 +93,6 @@ std::unexpected<Error> refuse(fmt::format_string<Args...> format, Args&&... args
   return fail(ErrorKind::kInvalid, format, std::forward<Args>(args)...);
 }
 
-Result<const Flag*> find_flag(std::string_view name) {
-  const auto found = std::ranges::find(kFlags, name, &Flag::name);
-  if (found != kFlags.end()) return &*found;
-  if (const auto equals = name.find('='); name.starts_with("--") && equals != name.npos) {
-    return refuse("{}: a value is an argument of its own: {} {}", json::quote(name),
-                  name.substr(0, equals), name.substr(equals + 1));
-  }
-  return refuse("{} is not a flag of mote-vmm; --help lists them", json::quote(name));
-}
-
 Result<int> descriptor(std::string_view text) {
   int number = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -110,19 +101,6 @@ Result<int> descriptor(std::string_view text) {
                   std::numeric_limits<int>::max());
   }
   return number;
-}
-
-// A number as Firecracker reads it: decimal, perhaps with a plus before it, below 2^64.
-Result<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  const char* const last = digits.data() + digits.size();
-  const auto [end, error] = std::from_chars(digits.data(), last, value);
-  if (error != std::errc() || end != last) {
-    return refuse("{} is no number; it must be one from 0 to {}", json::quote(text),
-                  std::numeric_limits<std::uint64_t>::max());
-  }
-  return value;
 }
 
 // Sets what a flag stands for; `value` is empty where it takes none.
@@ -147,10 +125,10 @@ struct Set {
     return take(descriptor(value), into.*target);
   }
   Result<void> operator()(std::uint64_t Arguments::* target) const {
-    return take(number(value), into.*target);
+    return take(read_number(value), into.*target);
   }
   Result<void> operator()(std::optional<std::uint64_t> Arguments::* target) const {
-    return take(number(value), into.*target);
+    return take(read_number(value), into.*target);
   }
   Result<void> operator()(Unbuilt) const {
     return fail(ErrorKind::kUnsupported, "{} is not built yet; --help lists the flags that are",
@@ -167,30 +145,10 @@ struct Set {
 
 Result<Arguments> parse_flags(const List& list) {
   Arguments parsed;
-  List seen;
-  for (std::size_t i = 0; i < list.size(); ++i) {
-    MOTE_TRY(const Flag* const flag, find_flag(list[i]));
-    if (has(seen, flag->name)) return refuse("{} is given twice; give it once", flag->name);
-    seen.push_back(flag->name);
-    std::string_view value;
-    if (!flag->value.empty()) {
-      if (i + 1 == list.size() || list[i + 1].starts_with("--")) {
-        return refuse("{} lacks its value; give {} {}", flag->name, flag->name, flag->value);
-      }
-      value = list[++i];
-    }
-    MOTE_CHECK(std::visit(Set{*flag, value, parsed}, flag->target));
-  }
+  MOTE_CHECK(read_flags(list, kFlags, "mote-vmm", [&](const Flag& flag, std::string_view value) {
+    return std::visit(Set{flag, value, parsed}, flag.target);
+  }));
   return parsed;
-}
-
-Result<void> check_id(std::string_view id) {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-  };
-  if (!id.empty() && id.size() <= 64 && std::ranges::all_of(id, allowed)) return {};
-  return refuse("--id is {}; it must be 1 to 64 letters (of ASCII), digits and hyphens",
-                json::quote(id));
 }
 
 Result<void> check_together(const Arguments& arguments) {

@@ -1,0 +1,47 @@
+#include "isolation/jail/directory.h"
+
+#include <linux/openat2.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace mote::isolation::jail {
+
+Result<UniqueFd> open_base(const std::string& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd) return fail_errno(errno, "open the directory '{}'", path);
+  return fd;
+}
+
+Result<UniqueFd> open_below(const UniqueFd& directory, const std::string& name, int flags,
+                            mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<__u64>(flags | O_CLOEXEC);
+  how.mode = mode;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  UniqueFd fd(
+      static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof(how))));
+  if (fd) return fd;
+  if (errno == ELOOP) {
+    return fail(ErrorKind::kInvalid, "'{}' is a symbolic link; inside a jail none is followed",
+                name);
+  }
+  return fail_errno(errno, "open '{}'", name);
+}
+
+Result<UniqueFd> make_directory(const UniqueFd& directory, const std::string& name, mode_t mode,
+                                Undo& undo) {
+  if (::mkdirat(directory.get(), name.c_str(), mode) == 0) {
+    MOTE_CHECK(undo.add_removal(directory, name, true));
+  } else if (errno != EEXIST) {
+    return fail_errno(errno, "make the directory '{}'", name);
+  }
+  return open_below(directory, name, O_RDONLY | O_DIRECTORY);
+}
+
+Result<struct stat> status_of(const UniqueFd& fd, const std::string& name) {
+  struct stat status{};
+  if (::fstat(fd.get(), &status) < 0) return fail_errno(errno, "look at '{}'", name);
+  return status;
+}
+
+}  // namespace mote::isolation::jail
