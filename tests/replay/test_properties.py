@@ -39,6 +39,8 @@ def at(reference):
 
 def sound(schema, directory, name=""):
     """A value that the schema allows."""
+    if "allOf" in schema:
+        (schema,) = schema["allOf"]
     if "$ref" in schema:
         return sound(at(schema["$ref"]), directory, name)
     if "enum" in schema:

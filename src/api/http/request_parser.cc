@@ -79,6 +79,10 @@ void RequestParser::Message::on_field_impl(beast::http::field field, Text name, 
     owner_.complain(fmt::format("the header field {} is not UTF-8", json::quote(view(name))));
   }
   if (field == field::expect && beast::iequals(value, "100-continue")) expects = http11_;
+  if (field == field::transfer_encoding) {
+    encoded_ = true;
+    if (!beast::iequals(value, "chunked")) other_coding_ = true;
+  }
   if (field == field::accept_encoding && refuses_identity(view(value))) {
     owner_.complain("Accept-Encoding leaves no encoding; answers have none (identity)");
   }
@@ -88,6 +92,12 @@ void RequestParser::Message::on_header_impl(Error& error) {
   const auto length = content_length_remaining();
   if (!length) {
     expects = expects && chunked();
+    if (chunked() && other_coding_) {
+      owner_.complain("the Transfer-Encoding has other codings than chunked, which are not known");
+    } else if (encoded_ && !chunked()) {
+      owner_.complain("the Transfer-Encoding leaves open where the body ends; it must be chunked");
+      error = beast::http::error::bad_transfer_encoding;
+    }
     return;
   }
   if (*length > owner_.body_limit_) {

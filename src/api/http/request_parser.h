@@ -78,6 +78,8 @@ class RequestParser {
 
     RequestParser& owner_;
     bool http11_ = false;
+    bool encoded_ = false;       // there is a Transfer-Encoding
+    bool other_coding_ = false;  // and it is not chunked alone
   };
 
   // Begins a message with `bytes`; false: `step` is what came of it.

@@ -14,7 +14,8 @@
 namespace mote::api::http {
 namespace {
 
-constexpr int kBacklog = 128;
+// Clients that wait to be taken: a crowd that connects at once, without waiting, is not sent away.
+constexpr int kBacklog = 1024;
 // Clients that are taken at one turn of the loop.
 constexpr int kAcceptBurst = 16;
 constexpr std::chrono::milliseconds kTick{200};

@@ -101,6 +101,7 @@ TEST(RequestParser, RefusesWhatIsSoundButNoRequest) {
       {"GET / HTTP/1.1\r\nAccept-Encoding: *;q=0\r\n\r\n", "Accept-Encoding"},
       {"GET / HTTP/1.1\r\nAccept-Encoding: identity; q=0\r\n\r\n", "Accept-Encoding"},
       {"GET / HTTP/1.1\r\nAccept-Encoding:\r\n\r\n", "Accept-Encoding"},
+      {"PUT / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", "codings"},
       {"GET /" + long_path + " HTTP/1.1\r\n\r\n", "the request line has 1040 bytes"},
   };
   for (const auto& [text, complaint] : bad) {
@@ -140,6 +141,8 @@ TEST(RequestParser, IsBrokenByWhatHidesTheEndOfTheMessage) {
       "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n",
       "PUT / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
       "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+      "PUT / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n{}",
+      "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
   };
   for (const char* const text : bad) {
     RequestParser parser(100);
