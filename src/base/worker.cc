@@ -1,5 +1,7 @@
 #include "base/worker.h"
 
+#include <sched.h>
+
 #include <system_error>
 #include <utility>
 
@@ -45,6 +47,21 @@ void Worker::run_last(Task last) {
     ending_ = true;
   }
   changed_.notify_all();
+}
+
+void Worker::keep_off_this_processor() {
+  cpu_set_t allowed;
+  const int here = ::sched_getcpu();
+  if (here < 0 || ::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
+  CPU_CLR(here, &allowed);
+  // Refused where no other is left.
+  ::pthread_setaffinity_np(thread_.native_handle(), sizeof allowed, &allowed);
+}
+
+void Worker::roam() {
+  cpu_set_t allowed;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
+  ::pthread_setaffinity_np(thread_.native_handle(), sizeof allowed, &allowed);
 }
 
 Worker::Task Worker::next() {

@@ -16,9 +16,8 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // Starts the thread on `first`. Without a task it waits for one: the scheduler puts a new thread
-  // behind whoever made it, but one that is woken on a processor that is idle. Errors: the host has
-  // no thread for it.
+  // Starts the thread on `first`; without a task it waits for one. Errors: the host has no thread
+  // for it.
   static Result<std::unique_ptr<Worker>> start(Task first = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -31,6 +30,11 @@ class Worker {
   void run(Task next) EXCLUDES(mutex_);
   // Gives it the task that it ends with, for when it has done what it does now. Does not wait.
   void run_last(Task last) EXCLUDES(mutex_);
+  // Moves the thread to another processor than the caller's, where there is one: the scheduler may
+  // put a new thread behind whoever made it though another processor is idle. Until roam().
+  void keep_off_this_processor();
+  // Lets the thread run wherever the caller may.
+  void roam();
   // Sends the thread a signal. Before its end has been waited for.
   void signal(int number) { ::pthread_kill(thread_.native_handle(), number); }
 

@@ -59,6 +59,12 @@ Result<kvm_sregs> Vcpu::sregs() const { return MOTE_GET(kvm_sregs, KVM_GET_SREGS
 Result<void> Vcpu::set_sregs(const kvm_sregs& sregs) const {
   return MOTE_SET(KVM_SET_SREGS, sregs);
 }
+void Vcpu::start_with(const kvm_regs& regs, const kvm_sregs& sregs) const {
+  kvm_run& run = shared();
+  run.s.regs.regs = regs;
+  run.s.regs.sregs = sregs;
+  run.kvm_dirty_regs = KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS;
+}
 Result<kvm_lapic_state> Vcpu::lapic() const { return MOTE_GET(kvm_lapic_state, KVM_GET_LAPIC); }
 Result<void> Vcpu::set_lapic(const kvm_lapic_state& lapic) const {
   return MOTE_SET(KVM_SET_LAPIC, lapic);

@@ -72,33 +72,28 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
-// KVM, with all that the machine needs of it.
-Result<std::shared_ptr<const kvm::Kvm>> open_kvm(const VmConfig& config) {
-  MOTE_TRY(kvm::Kvm kvm, kvm::Kvm::open());
+// An error that says what the machine needs and `kvm` lacks.
+Result<void> check_kvm(const kvm::Kvm& kvm, const VmConfig& config) {
   std::vector<kvm::CapabilityChange> changes;
   if (config.cpu_config) {
     MOTE_TRY(arch::CpuModifiers modifiers, parse(*config.cpu_config));
     changes = std::move(modifiers.capabilities);
   }
-  MOTE_CHECK(kvm.require_capabilities(changes));
-  return std::make_shared<const kvm::Kvm>(std::move(kvm));
+  return kvm.require_capabilities(changes);
 }
 
-// A VM with its RAM and nothing else. Memory comes before the controllers, and so do the devices
-// that bring some: the controllers' registration leaves a grace period that a change of slots waits
-// out.
-Result<kvm::Vm> make_vm(const kvm::Kvm& kvm, const memory::GuestMemory& memory,
-                        const MachineConfig& config) {
-  MOTE_TRY(kvm::Vm vm, kvm.create_vm());
+// The VM's RAM, of which there is nothing yet. Memory comes before the controllers, and so do the
+// devices that bring some: the controllers' registration leaves a grace period that a change of
+// slots waits out.
+Result<void> register_ram(const kvm::Vm& vm, const memory::GuestMemory& memory,
+                          const MachineConfig& config) {
   MOTE_CHECK(vm.set_memory(memory, config.track_dirty_pages));
-  MOTE_CHECK(vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap));
-  return vm;
+  return vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap);
 }
 
-// The VM's controllers and timer, then its processors, of which each gets its LAPIC.
+// The VM's controllers, then its processors, of which each gets its LAPIC.
 Result<std::vector<kvm::Vcpu>> make_processors(const kvm::Vm& vm, unsigned count) {
   MOTE_CHECK(vm.create_irqchip());
-  MOTE_CHECK(vm.create_pit());
   std::vector<kvm::Vcpu> vcpus;
   for (unsigned index = 0; index < count; ++index) {
     MOTE_TRY(kvm::Vcpu vcpu, vm.create_vcpu(index));
@@ -161,13 +156,22 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bo
 Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options) {
   const std::vector<ListedDevice> devices = list_devices(config);
-  MOTE_TRY(auto first_thread, Worker::start());
-  MOTE_TRY(const auto kvm, open_kvm(config));
-  const auto cpuid = ask_for_cpuid(kvm, *first_thread);
+  auto head_start = std::exchange(options.head_start, std::nullopt);
+  if (!head_start) {
+    MOTE_TRY(head_start, HeadStart::make());
+  }
+  const kvm::Kvm& kvm = *head_start->kvm;
+  MOTE_CHECK(check_kvm(kvm, config));
   MOTE_TRY(memory::GuestMemory memory, make_memory(config.machine, needs_shared_memory(config)));
-  MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
+  // Before the VM, so that KVM has told its CPUID when the first slot waits out its grace period:
+  // that ends on one of the host's processors, which must not be busy with the answer.
+  MOTE_TRY(const arch::BootState entry,
+           load_software(memory, config, devices.size(), options.board.com2.has_value()));
+  MOTE_TRY(kvm::Vm vm, kvm.create_vm());
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
+      new Machine(loop, std::move(options), std::move(memory), head_start->kvm, std::move(vm)));
+  head_start->first_thread->roam();
+  MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
   MOTE_CHECK(machine->add_metadata(config, nullptr));
   MOTE_TRY(auto made, machine->make_devices(devices, nullptr));
   MOTE_CHECK(machine->map_registers(devices.size()));
@@ -175,24 +179,24 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   // Without a template the vCPUs get ready on their own threads meanwhile.
   VcpuThread::SetUp set_up;
   if (has_template(config)) {
-    MOTE_CHECK(set_up_by_template(*kvm, machine->vm_, *cpuid, config, vcpus));
+    MOTE_CHECK(set_up_by_template(kvm, machine->vm_, *head_start->cpuid, config, vcpus));
     machine->template_msrs_ = msrs_of_template(config);
   } else {
-    set_up = set_up_of_vcpus(*kvm, machine->vm_, cpuid, config.machine);
+    set_up = set_up_of_vcpus(kvm, machine->vm_, head_start->cpuid, config.machine);
   }
   machine->add_vcpus(std::move(vcpus));
-  MOTE_CHECK(machine->start_vcpus(set_up, std::move(first_thread)));
-  MOTE_TRY(const arch::BootState entry, load_software(machine->memory_, config, devices.size(),
-                                                      machine->options_.board.com2.has_value()));
+  MOTE_CHECK(machine->start_vcpus(set_up, std::move(head_start->first_thread)));
+
+  // Everything else that the guest can reach by address.
+  MOTE_CHECK(machine->vm_.create_pit());
+  MOTE_CHECK(machine->add_board(nullptr));
+  MOTE_CHECK(machine->attach_devices(devices, std::move(made), nullptr));
+
   kvm_regs regs{};
   kvm_sregs sregs{};
   sregs.apic_base = layout::kBootApicBase;
   arch::set_boot_registers(entry, regs, sregs);
   machine->vcpus_.front()->enter_at(regs, sregs);
-
-  // Everything that the guest can reach by address.
-  MOTE_CHECK(machine->add_board(nullptr));
-  MOTE_CHECK(machine->attach_devices(devices, std::move(made), nullptr));
   return machine;
 }
 
@@ -206,14 +210,18 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
-  MOTE_TRY(const auto kvm, open_kvm(config));
-  MOTE_TRY(kvm::Vm vm, make_vm(*kvm, memory, config.machine));
+  MOTE_TRY(kvm::Kvm opened, kvm::Kvm::open());
+  const auto kvm = std::make_shared<const kvm::Kvm>(std::move(opened));
+  MOTE_CHECK(check_kvm(*kvm, config));
+  MOTE_TRY(kvm::Vm vm, kvm->create_vm());
   std::unique_ptr<Machine> machine(
       new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
+  MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
   MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
+  MOTE_CHECK(machine->vm_.create_pit());
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm));
   for (std::size_t i = 0; i < vcpus.size(); ++i) {

@@ -20,6 +20,7 @@
 #include "machine/board.h"
 #include "machine/config.h"
 #include "machine/device_list.h"
+#include "machine/head_start.h"
 #include "machine/metrics.h"
 #include "machine/rendezvous.h"
 #include "machine/state.h"
@@ -41,6 +42,8 @@ struct MachineOptions {
   // Called once, on the machine thread, when the VM has ended: no vCPU runs any more, and nothing
   // is in flight.
   std::function<void(const devices::End&)> on_end;
+  // Made before the configuration was read, where a launch is waited for.
+  std::optional<HeadStart> head_start = {};
 };
 
 class Machine {

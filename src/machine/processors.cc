@@ -85,24 +85,14 @@ class HostTraits {
 
 }  // namespace
 
-std::shared_ptr<const SupportedCpuid> ask_for_cpuid(std::shared_ptr<const kvm::Kvm> kvm,
-                                                    Worker& thread) {
-  auto answer = std::make_shared<SupportedCpuid>();
-  thread.run([kvm = std::move(kvm), answer] {
-    answer->leaves = kvm->supported_cpuid();
-    answer->asked.count_down();
-  });
-  return answer;
-}
-
 VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
                                   std::shared_ptr<const SupportedCpuid> cpuid,
                                   const MachineConfig& config) {
   return [supported = std::move(cpuid), host = HostTraits(kvm, vm), cpus = config.vcpu_count,
           smt = config.smt](const kvm::Vcpu& vcpu, unsigned index) -> Result<void> {
-    supported->asked.wait();
-    if (!supported->leaves) return std::unexpected(supported->leaves.error());
-    MOTE_CHECK(host.set_cpuid(vcpu, index, *supported->leaves, cpus, smt));
+    const auto& leaves = supported->get();
+    if (!leaves) return std::unexpected(leaves.error());
+    MOTE_CHECK(host.set_cpuid(vcpu, index, *leaves, cpus, smt));
     return vcpu.set_msrs(arch::boot_msrs());
   };
 }
@@ -113,9 +103,7 @@ bool has_template(const VmConfig& config) {
 
 Result<void> set_up_by_template(const kvm::Kvm& kvm, const kvm::Vm& vm, const SupportedCpuid& cpuid,
                                 const VmConfig& config, std::span<const kvm::Vcpu> vcpus) {
-  cpuid.asked.wait();
-  if (!cpuid.leaves) return std::unexpected(cpuid.leaves.error());
-  std::vector<kvm_cpuid_entry2> leaves = *cpuid.leaves;
+  MOTE_TRY(std::vector<kvm_cpuid_entry2> leaves, cpuid.get());
   if (const auto named = static_template(config.machine); named && !config.cpu_config) {
     MOTE_CHECK(arch::check_processor(*named, leaves));
   }

@@ -5,14 +5,13 @@
 #include <linux/kvm.h>
 
 #include <cstdint>
-#include <latch>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "arch/x86_64/cpu_modifiers.h"
+#include "base/answer.h"
 #include "base/result.h"
-#include "base/worker.h"
 #include "kvm/kvm.h"
 #include "machine/config.h"
 #include "machine/vcpu_thread.h"
@@ -20,15 +19,7 @@
 namespace mote::machine {
 
 // KVM's CPUID, as asked on one thread and waited for by others.
-struct SupportedCpuid {
-  std::latch asked{1};
-  Result<std::vector<kvm_cpuid_entry2>> leaves;  // once asked
-};
-
-// Has `thread`, which the first vCPU will run on, ask for KVM's CPUID. On a host that is a guest
-// itself each leaf is an exit; meanwhile the machine thread waits for KVM, too.
-std::shared_ptr<const SupportedCpuid> ask_for_cpuid(std::shared_ptr<const kvm::Kvm> kvm,
-                                                    Worker& thread);
+using SupportedCpuid = Answer<Result<std::vector<kvm_cpuid_entry2>>>;
 
 // What each vCPU is given on its own thread: its CPUID, of what KVM supports, and its MSRs.
 // Outlived by `vm`.

@@ -53,19 +53,16 @@ void VcpuThread::kick() {
 }
 
 Result<const kvm::Vcpu*> VcpuThread::settled() {
-  MOTE_CHECK(set_entry());
+  if (entry_) {
+    const Entry entry = *std::exchange(entry_, std::nullopt);
+    MOTE_CHECK(vcpu_.set_sregs(entry.sregs));
+    MOTE_CHECK(vcpu_.set_regs(entry.regs));
+  }
   return &vcpu_;
 }
 
 void VcpuThread::note_pause() {
   if (!vcpu_.note_pause()) ++metrics_.kvmclock_ctrl_fails;
-}
-
-Result<void> VcpuThread::set_entry() {
-  if (!entry_) return {};
-  const Entry entry = *std::exchange(entry_, std::nullopt);
-  MOTE_CHECK(vcpu_.set_sregs(entry.sregs));
-  return vcpu_.set_regs(entry.regs);
 }
 
 void VcpuThread::main(const SetUp& set_up) {
@@ -100,8 +97,9 @@ void VcpuThread::finish_exit() {
 }
 
 void VcpuThread::run_until_exit() {
-  if (!has_run_) {
-    if (const auto done = set_entry(); !done) return fail_with(done.error().text());
+  if (!has_run_ && entry_) {
+    vcpu_.start_with(entry_->regs, entry_->sregs);
+    entry_.reset();
   }
   has_run_ = true;
   const auto outcome = vcpu_.run();

@@ -68,7 +68,6 @@ class VcpuThread {
   };
 
   void main(const SetUp& set_up);
-  Result<void> set_entry();
   // Lets KVM finish an exit that was answered, so that the vCPU's registers are whole. Runs no
   // guest code.
   void finish_exit();

@@ -48,7 +48,7 @@ TEST(PolledConsole, BytesComeWholeInOrderAndSoon) NO_THREAD_SAFETY_ANALYSIS {
   MachineOptions options;
   options.board.com1 = {.input = input[0], .output = output[1]};
   options.on_end = [](const devices::End& end) { FAIL() << end.message; };
-  auto machine = Machine::boot(*loop, config, options);
+  auto machine = Machine::boot(*loop, config, std::move(options));
   ASSERT_TRUE(machine) << machine.error().text();
   ASSERT_TRUE((*machine)->run());
   turn_until(wanted);

@@ -57,6 +57,8 @@ Result<void> open_metrics(const Arguments& arguments,
 
 // Without an API: what the configuration file says, and nothing else.
 Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::Start start) {
+  // What is wrong with the configuration is told before what the host lacks.
+  auto head_start = machine::HeadStart::make();
   MOTE_TRY(auto file, api::firecracker::read_config_file(*arguments.config_file));
   MonitorSettings settings;
   settings.config = std::move(file.vm);
@@ -77,6 +79,7 @@ Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::St
   settings.end_fd = arguments.end_fd.value_or(-1);
   settings.board.exit_port = arguments.exit_port;
   if (arguments.boot_timer) settings.board.boot_timer = start;
+  MOTE_TRY(settings.head_start, std::move(head_start));
   return run_monitor(std::move(settings));
 }
 

@@ -23,14 +23,17 @@ Result<End> run_monitor(MonitorSettings settings) {
   api::firecracker::Metrics& metrics = *settings.metrics;
   if (settings.metadata) MOTE_CHECK(metadata.put_file(*settings.metadata));
   std::optional<End> ended;
-  MOTE_TRY(const auto machine, machine::Machine::boot(*loop, settings.config,
-                                                      {.board = settings.board,
-                                                       .metadata = &metadata,
-                                                       .metadata_metrics = &metrics.counts.mmds,
-                                                       .on_end = [&](const End& end) {
-                                                         ended = end;
-                                                         loop->stop();
-                                                       }}));
+  MOTE_TRY(const auto machine,
+           machine::Machine::boot(*loop, settings.config,
+                                  {.board = settings.board,
+                                   .metadata = &metadata,
+                                   .metadata_metrics = &metrics.counts.mmds,
+                                   .on_end =
+                                       [&](const End& end) {
+                                         ended = end;
+                                         loop->stop();
+                                       },
+                                   .head_start = std::move(settings.head_start)}));
   MOTE_TRY(const Signals signals,
            Signals::watch(*loop, [&machine = *machine, &metrics](int signal) {
              machine::kMachineThread.assert_held();

@@ -11,6 +11,7 @@
 #include "devices/end.h"
 #include "machine/board.h"
 #include "machine/config.h"
+#include "machine/head_start.h"
 #include "metadata/store.h"
 
 namespace mote::vmm {
@@ -22,7 +23,8 @@ struct MonitorSettings {
   std::uint64_t metadata_limit = metadata::kDefaultSizeLimit;  // most bytes of its data
   api::firecracker::Metrics* metrics = nullptr;  // there are some; outlive the monitor
   int terminal = -1;                             // made raw while the VM runs, if it is a terminal
-  int end_fd = -1;                               // gets the end's report; -1: nobody wants it
+  std::optional<machine::HeadStart> head_start = {};  // of the launch
+  int end_fd = -1;                                    // gets the end's report; -1: nobody wants it
 };
 
 // Boots the machine, runs it to its end and cleans up. Ends the process then, or, for its caller to

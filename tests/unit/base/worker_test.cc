@@ -1,7 +1,9 @@
 #include "base/worker.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
+#include <algorithm>
 #include <atomic>
 #include <latch>
 #include <thread>
@@ -65,6 +67,35 @@ TEST(Worker, DoesWhatItWasGivenBeforeItEnds) {
     (*worker)->run([&] { ++done; });
   }
   EXPECT_EQ(done, 100);
+}
+
+cpu_set_t allowed_processors() {
+  cpu_set_t allowed;
+  EXPECT_EQ(::sched_getaffinity(0, sizeof allowed, &allowed), 0);
+  return allowed;
+}
+
+TEST(Worker, KeepsOffAProcessorUntilItMayRoam) {
+  const cpu_set_t mine = allowed_processors();
+  auto worker = Worker::start();
+  ASSERT_TRUE(worker);
+  (*worker)->keep_off_this_processor();
+  int kept = 0;
+  (*worker)->run([&] {
+    const cpu_set_t its = allowed_processors();
+    kept = CPU_COUNT(&its);
+  });
+  (*worker)->wait();
+  // Where there is only one, it stays allowed.
+  EXPECT_EQ(kept, std::max(CPU_COUNT(&mine) - 1, 1));
+  (*worker)->roam();
+  bool same = false;
+  (*worker)->run([&] {
+    const cpu_set_t its = allowed_processors();
+    same = CPU_EQUAL(&its, &mine);
+  });
+  (*worker)->wait();
+  EXPECT_TRUE(same);
 }
 
 }  // namespace

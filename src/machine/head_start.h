@@ -1,0 +1,27 @@
+// HeadStart is the part of a launch that needs no configuration: KVM is opened, and the thread on
+// which the first vCPU will run asks for KVM's CPUID. On a host that is a guest itself each leaf is
+// an exit, so the question takes longer than anything else of a launch; whoever asks it early need
+// not wait for the answer.
+#pragma once
+
+#include <memory>
+
+#include "base/result.h"
+#include "base/worker.h"
+#include "kvm/kvm.h"
+#include "machine/processors.h"
+
+namespace mote::machine {
+
+struct HeadStart {
+  // Errors: there is no KVM, or no thread to be had.
+  static Result<HeadStart> make();
+
+  std::shared_ptr<const kvm::Kvm> kvm;
+  std::shared_ptr<const SupportedCpuid> cpuid;
+  // Kept off the processor on which this was made. It is to roam before its maker sleeps: the other
+  // processor may be busy.
+  std::unique_ptr<Worker> first_thread;
+};
+
+}  // namespace mote::machine
