@@ -41,9 +41,13 @@ endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   string(REPLACE "-O3" "-Os" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
   add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-flto=thin;-ffunction-sections;-fdata-sections>"
-                      "$<$<COMPILE_LANGUAGE:CXX>:-fsanitize=cfi-vcall,cfi-icall,cfi-nvcall>"
                       -D_FORTIFY_SOURCE=3 -g0)
-  add_link_options(-flto=thin -fsanitize=cfi-vcall,cfi-icall,cfi-nvcall -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
+  if(MOTE_CFI)
+    set(cfi -fsanitize=cfi-vcall,cfi-icall,cfi-nvcall)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${cfi}>)
+    add_link_options(${cfi})
+  endif()
+  add_link_options(-flto=thin -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
   # A launch reads as little of the program as can be: relocations are packed, what leads to errors (gnu::cold) lies
   # apart, and the file is mapped on 64 KiB, which is how much around a page the kernel maps at once.
   add_link_options(-Wl,-z,pack-relative-relocs -Wl,-mllvm,-hot-cold-split=true -Wl,-z,max-page-size=65536)
