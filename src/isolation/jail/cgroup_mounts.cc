@@ -37,28 +37,52 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
+// proc(5): fields before and after the separator of a line of mountinfo.
+constexpr std::size_t kMountPoint = 4;
+constexpr std::size_t kType = 0;
+constexpr std::size_t kOptions = 2;
+
+struct Fields {
+  std::vector<std::string_view> left;
+  std::vector<std::string_view> right;
+};
+
+std::optional<Fields> fields_of(std::string_view line) {
+  const auto separator = line.find(" - ");
+  if (separator == line.npos) return std::nullopt;
+  Fields fields{.left = split(line.substr(0, separator), ' '),
+                .right = split(line.substr(separator + 3), ' ')};
+  if (fields.left.size() <= kMountPoint || fields.right.size() <= kOptions) return std::nullopt;
+  return fields;
+}
+
 }  // namespace
 
 std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo) {
-  constexpr std::size_t kMountPoint = 4;  // fields before the separator, from 0
   std::vector<CgroupMount> mounts;
   for (const std::string_view line : split(mountinfo, '\n')) {
-    const auto separator = line.find(" - ");
-    if (separator == line.npos) continue;
-    const auto left = split(line.substr(0, separator), ' ');
-    const auto right = split(line.substr(separator + 3), ' ');  // type, source, options
-    if (left.size() <= kMountPoint || right.size() < 3) continue;
-    const bool second = right[0] == "cgroup2";
-    if (!second && right[0] != "cgroup") continue;
+    const auto fields = fields_of(line);
+    if (!fields) continue;
+    const auto& [left, right] = *fields;
+    const bool second = right[kType] == "cgroup2";
+    if (!second && right[kType] != "cgroup") continue;
     CgroupMount mount{.version = second ? CgroupVersion::k2 : CgroupVersion::k1,
                       .at = unescape(left[kMountPoint]),
                       .controllers = {}};
-    for (const std::string_view option : split(right[2], ',')) {
+    for (const std::string_view option : split(right[kOptions], ',')) {
       if (!second) mount.controllers.emplace_back(option);
     }
     mounts.push_back(std::move(mount));
   }
   return mounts;
+}
+
+std::vector<std::string> parse_mount_points(std::string_view mountinfo) {
+  std::vector<std::string> points;
+  for (const std::string_view line : split(mountinfo, '\n')) {
+    if (const auto fields = fields_of(line)) points.push_back(unescape(fields->left[kMountPoint]));
+  }
+  return points;
 }
 
 std::optional<std::string> parse_own_cgroup(std::string_view cgroups, std::string_view controller) {

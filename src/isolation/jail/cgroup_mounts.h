@@ -21,6 +21,9 @@ struct CgroupMount {
 // From the text of /proc/PID/mountinfo (proc(5)), in its order.
 std::vector<CgroupMount> parse_cgroup_mounts(std::string_view mountinfo);
 
+// Where something is mounted, from the same text.
+std::vector<std::string> parse_mount_points(std::string_view mountinfo);
+
 // From the text of /proc/PID/cgroup (cgroups(7)): the cgroup of the process in the hierarchy with
 // this controller, or, with none, in that of version 2. None where it has no such hierarchy.
 std::optional<std::string> parse_own_cgroup(std::string_view cgroups, std::string_view controller);

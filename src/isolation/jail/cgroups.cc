@@ -132,7 +132,7 @@ Result<void> enter(const Hierarchy& hierarchy, const CgroupPlan& plan, const Cgr
   path.push_back(plan.id);
   for (const std::string& part : path) {
     if (second) MOTE_CHECK_WITHIN(enable(at, hierarchy.settings), "a cgroup above '{}'", part);
-    MOTE_TRY(UniqueFd next, make_directory(at, part, 0777, undo));
+    MOTE_TRY(UniqueFd next, make_directory(at, part, 0755, undo));
     if (cpuset) MOTE_CHECK(inherit_cpuset(at, next));
     at = std::move(next);
   }

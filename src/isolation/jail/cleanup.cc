@@ -104,6 +104,17 @@ Result<std::optional<std::string>> someone_in(const UniqueFd& root) {
   return std::nullopt;
 }
 
+// Nothing is removed of a jail in which something of the host's would have to stay.
+Result<void> check_mounts(const UniqueFd& own) {
+  MOTE_TRY(const std::string path, path_of(own));
+  MOTE_TRY(const std::string mountinfo, read_list("/proc/self/mountinfo"));
+  for (const std::string& point : parse_mount_points(mountinfo)) {
+    if (!point.starts_with(path + "/")) continue;
+    return fail(ErrorKind::kState, "something is mounted at '{}'; unmount it first", point);
+  }
+  return {};
+}
+
 struct Place {
   UniqueFd kind;     // BASE/EXEC
   std::string name;  // EXEC
@@ -161,6 +172,7 @@ Result<void> clean_up(const CleanupRequest& request) {
                   request.id);
     }
   }
+  MOTE_CHECK(check_mounts(own));
   MOTE_TRY(const CgroupHost host, CgroupHost::read());
   MOTE_CHECK(remove_cgroups(request.parent_cgroup.value_or(place.name), request.id, host));
   MOTE_CHECK_WITHIN(remove_contents(own), "empty the jail '{}'", request.id);

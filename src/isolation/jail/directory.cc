@@ -4,6 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
+#include <climits>
+
 namespace mote::isolation::jail {
 
 Result<UniqueFd> open_base(const std::string& path) {
@@ -42,6 +45,14 @@ Result<struct stat> status_of(const UniqueFd& fd, const std::string& name) {
   struct stat status{};
   if (::fstat(fd.get(), &status) < 0) return fail_errno(errno, "look at '{}'", name);
   return status;
+}
+
+Result<std::string> path_of(const UniqueFd& fd) {
+  std::array<char, PATH_MAX> text{};
+  const std::string link = fmt::format("/proc/self/fd/{}", fd.get());
+  const ssize_t length = ::readlink(link.c_str(), text.data(), text.size());
+  if (length < 0) return fail_errno(errno, "read '{}' (is /proc mounted?)", link);
+  return std::string(text.data(), static_cast<std::size_t>(length));
 }
 
 }  // namespace mote::isolation::jail

@@ -26,6 +26,9 @@ Result<UniqueFd> open_below(const UniqueFd& directory, const std::string& name, 
 Result<UniqueFd> make_directory(const UniqueFd& directory, const std::string& name, mode_t mode,
                                 Undo& undo);
 
+// The path of an open file, as the kernel knows it now.
+Result<std::string> path_of(const UniqueFd& fd);
+
 // What lies at the descriptor.
 Result<struct stat> status_of(const UniqueFd& fd, const std::string& name);
 

@@ -5,10 +5,11 @@
 #include <unistd.h>
 
 #include <array>
-#include <climits>
 #include <cstring>
 #include <span>
 #include <vector>
+
+#include "isolation/jail/directory.h"
 
 namespace mote::isolation::jail {
 namespace {
@@ -22,15 +23,6 @@ constexpr Elf64_Half kMachine = EM_AARCH64;
 template <typename... Args>
 std::unexpected<Error> refuse(fmt::format_string<Args...> format, Args&&... args) {
   return fail(ErrorKind::kInvalid, format, std::forward<Args>(args)...);
-}
-
-// The path of an open file, as the kernel knows it.
-Result<std::string> path_of(const UniqueFd& fd) {
-  std::array<char, PATH_MAX> text{};
-  const std::string link = fmt::format("/proc/self/fd/{}", fd.get());
-  const ssize_t length = ::readlink(link.c_str(), text.data(), text.size());
-  if (length < 0) return fail_errno(errno, "read '{}' (is /proc mounted?)", link);
-  return std::string(text.data(), static_cast<std::size_t>(length));
 }
 
 // Whether it has a PT_INTERP; an error where it is no program that this kernel would start.

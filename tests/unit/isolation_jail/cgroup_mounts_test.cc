@@ -30,6 +30,12 @@ TEST(CgroupMounts, ReadsPathsAsTheKernelWritesThem) {
   EXPECT_EQ(mounts[0].at, "/a b\\c\\0");
 }
 
+TEST(MountPoints, AreAllThatThereAre) {
+  EXPECT_THAT(parse_mount_points("22 1 254:0 / / rw - ext4 /dev/vda rw\nx\n"
+                                 "23 22 0:5 / /a\\040b rw shared:1 - tmpfs none rw\n"),
+              ElementsAre("/", "/a b"));
+}
+
 TEST(CgroupMounts, PassesOverWhatIsNoMount) {
   EXPECT_THAT(parse_cgroup_mounts(""), IsEmpty());
   EXPECT_THAT(parse_cgroup_mounts(" - \n - cgroup2\n1 2 - cgroup x rw\n1 2 3 4 5 rw cgroup2 x\n"),

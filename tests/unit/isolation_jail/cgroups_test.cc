@@ -1,4 +1,5 @@
-// Cgroups made of plain files: what would be written where. The kernel's own are in tests/jail.
+// Cgroups made of plain files: what would be written where. The kernel's own are in
+// tests/isolation/jail.
 #include "isolation/jail/cgroups.h"
 
 #include <gmock/gmock.h>
