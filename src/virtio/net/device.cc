@@ -219,13 +219,20 @@ void Net::kick(std::uint16_t index) {
       if (lane < active_) receivers_[lane]->kick();
       return;
     case Role::kTransmit:
-      if (lane < active_) transmitters_[lane]->kick();
+      if (lane < active_) transmit(lane);
       return;
     case Role::kControl:
       return control_.kick();
     case Role::kNone:
       return;
   }
+}
+
+// What has left is often answered by then, by the host's own TCP before the call that took it is
+// back: the driver hears of both at once.
+void Net::transmit(unsigned lane) {
+  const bool sent = transmitters_[lane]->kick();
+  transmitters_[lane]->tell(sent && receivers_[lane]->poll());
 }
 
 void Net::reset() {
@@ -246,7 +253,7 @@ bool Net::use_pairs(std::uint16_t pairs_wanted) {
   const std::uint32_t before = std::exchange(active_, pairs_wanted);
   for (std::uint32_t lane = before; lane < active_; ++lane) {
     receivers_[lane]->kick();
-    transmitters_[lane]->kick();
+    transmit(lane);
   }
   return true;
 }

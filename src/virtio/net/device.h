@@ -70,6 +70,7 @@ class Net final : public Device {
   Result<void> negotiate(std::uint64_t features);
   bool use_pairs(std::uint16_t pairs);
   void make_limiters(EventLoop& loop);
+  void transmit(unsigned lane);
   void link_ready(unsigned lane, network::Link::Readiness readiness);
   void report(const Error& error);
 

@@ -26,6 +26,7 @@ constexpr std::uint64_t kNumBuffersOffset = offsetof(virtio_net_hdr_v1, num_buff
 }  // namespace
 
 void Receiver::start(Queue queue) {
+  pace_ = {};
   mergeable_ = (queue.features() >> VIRTIO_NET_F_MRG_RXBUF & 1) != 0;
   queue_ = std::move(queue);
 }
@@ -54,13 +55,20 @@ void Receiver::limiter_ready() {
   if (queue_) run();
 }
 
-void Receiver::run() {
-  if (gone_) return;
+bool Receiver::poll() {
+  if (!queue_ || frame_ != 0) return false;
+  if (room_ == 0 && !queue_->waiting()) return false;
+  return run();
+}
+
+bool Receiver::run() {
+  if (gone_) return false;
   // While frames come in, and while none are there, nothing is to be heard of the driver.
   queue_->disable_notifications();
   unsigned frames = 0;
+  bool told = false;
   const std::uint64_t enough = parts_.metrics.rx_bytes_count + kRunBytes;
-  Pace pace;
+  pace_.begin();
   while (true) {
     if (frames == kRunFrames || parts_.metrics.rx_bytes_count >= enough) {
       queue_->again();
@@ -70,11 +78,11 @@ void Receiver::run() {
     const Step last = step();
     if (last == Step::kDelivered) {
       ++frames;
-      if (pace.step(parts_.metrics.rx_bytes_count - before)) queue_->flush();
+      told |= pace_.step(*queue_, parts_.metrics.rx_bytes_count - before);
       continue;
     }
     if (last != Step::kNoRoom || queue_->broken()) break;
-    queue_->flush();
+    queue_->publish();
     // Where buffers came in meanwhile there may be no kick for them.
     if (!queue_->enable_notifications()) {
       wait_for_room();
@@ -83,7 +91,8 @@ void Receiver::run() {
     queue_->disable_notifications();
   }
   if (frames > 0) ++parts_.metrics.rx_count;
-  queue_->flush();
+  queue_->publish();
+  return queue_->tell() || told;
 }
 
 Receiver::Step Receiver::step() {

@@ -45,6 +45,8 @@ class Receiver {
   void link_ready();
   // The limiter lets frames pass again.
   void limiter_ready();
+  // Frames may have come in, and the link has not said so yet. True: the driver was interrupted.
+  bool poll();
 
  private:
   // A chain that waits for frames, all of its room lent.
@@ -56,7 +58,8 @@ class Receiver {
   // What a frame met on its way.
   enum class Step { kDelivered, kNothing, kNoRoom, kHeldBack };
 
-  void run();
+  // True: the driver was interrupted.
+  bool run();
   Step step();
   Step take_frame();
   Step settle();
@@ -84,6 +87,7 @@ class Receiver {
   std::size_t first_iovec_ = 0;
   std::uint64_t room_ = 0;  // of buffers_
 
+  Pace pace_;
   // A frame that has been taken and waits for room. Its first `direct_` bytes lie in buffers_, what
   // did not fit is in spill_.
   std::uint64_t frame_ = 0;  // bytes; 0: there is none

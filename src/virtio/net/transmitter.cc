@@ -17,32 +17,41 @@ constexpr std::uint64_t kRunBytes = 2 << 20;
 
 void Transmitter::start(Queue queue) {
   queue_ = std::move(queue);
+  pace_ = {};
   blocked_ = false;
 }
 
 std::optional<Queue> Transmitter::stop() { return std::exchange(queue_, std::nullopt); }
 
-void Transmitter::kick() {
-  if (!queue_) return;
+bool Transmitter::kick() {
+  if (!queue_) return false;
   ++parts_.metrics.tx_queue_event_count;
-  if (!blocked_) run();
+  return !blocked_ && run();
+}
+
+void Transmitter::tell(bool heard) {
+  if (queue_) queue_->tell(heard);
 }
 
 void Transmitter::link_ready() {
   if (!queue_ || !blocked_) return;
   blocked_ = false;
   run();
+  tell(false);
 }
 
 void Transmitter::limiter_ready() {
-  if (queue_ && !blocked_) run();
+  if (!queue_ || blocked_) return;
+  run();
+  tell(false);
 }
 
-void Transmitter::run() {
+// Whether frames were taken off the queue, of which the driver is still to be told.
+bool Transmitter::run() {
   queue_->disable_notifications();
   unsigned frames = 0;
   const std::uint64_t enough = parts_.metrics.tx_bytes_count + kRunBytes;
-  Pace pace;
+  pace_.begin();
   while (true) {
     if (frames == kRunFrames || parts_.metrics.tx_bytes_count >= enough) {
       ++parts_.metrics.tx_remaining_reqs_count;
@@ -52,7 +61,7 @@ void Transmitter::run() {
     auto chain = queue_->next();
     if (!chain) break;
     if (!*chain) {
-      queue_->flush();
+      queue_->publish();
       if (!queue_->enable_notifications()) break;
       queue_->disable_notifications();
       continue;
@@ -64,14 +73,15 @@ void Transmitter::run() {
     }
     std::move(**chain).complete();
     ++frames;
-    if (pace.step(length)) queue_->flush();
+    pace_.step(*queue_, length);
   }
   if (frames > 0) {
     ++parts_.metrics.tx_count;
   } else {
     ++parts_.metrics.no_tx_avail_buffer;
   }
-  queue_->flush();
+  queue_->publish();
+  return frames > 0;
 }
 
 // False: the link has no room, or the limiter holds the frame back; it is to be sent later. All

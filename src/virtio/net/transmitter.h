@@ -19,15 +19,18 @@ class Transmitter {
   void start(Queue queue);
   // Gives the queue back with nothing in flight; what was not sent stays in it.
   std::optional<Queue> stop();
-  // The driver has frames, or the queue asked for its turn.
-  void kick();
+  // The driver has frames, or the queue asked for its turn. It is not told of all that has left:
+  // tell() does that, soon. True: some have.
+  bool kick();
+  // Lets the driver hear of what has left. `heard`: see Queue::tell().
+  void tell(bool heard);
   // The link takes frames again.
   void link_ready();
   // The limiter lets frames pass again.
   void limiter_ready();
 
  private:
-  void run();
+  bool run();
   bool send(Chain& chain);
   void check_source(ChainReader frame);
   void failed(const Error& error);
@@ -37,6 +40,7 @@ class Transmitter {
   std::optional<Queue> queue_;
   bool blocked_ = false;  // the link takes nothing now, and says when it does
   bool gone_ = false;     // the link
+  Pace pace_;
   std::vector<iovec> iovecs_;
 };
 

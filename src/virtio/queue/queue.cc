@@ -51,12 +51,20 @@ void Queue::put_back(Chain chain) {
 }
 
 void Queue::flush() {
-  if (publish() && needs_interrupt()) ring_->context().host->used(ring_->context().index);
+  publish();
+  tell();
 }
 
 bool Queue::waiting() const { return !ring_->broken() && ring_->waiting(); }
 bool Queue::publish() { return ring_->publish(); }
-bool Queue::needs_interrupt() const { return ring_->interrupt_wanted(); }
+
+bool Queue::tell(bool heard) {
+  const QueueContext& context = ring_->context();
+  if (!ring_->interrupt_wanted() || (heard && context.host->one_interrupt())) return false;
+  context.host->used(context.index);
+  return true;
+}
+
 void Queue::disable_notifications() { ring_->refuse_kicks(); }
 
 bool Queue::enable_notifications() {

@@ -38,6 +38,8 @@ class QueueHost {
   virtual ~QueueHost() = default;
   // The driver is to get an interrupt for queue `index`.
   virtual void used(std::uint16_t index) = 0;
+  // Whether an interrupt for any queue makes the driver look at all of them.
+  virtual bool one_interrupt() const { return false; }
   // The ring of queue `index` lies, as `error` says; it yields nothing from now on. Called once a
   // queue.
   virtual void broken(std::uint16_t index, const Error& error) = 0;
@@ -90,10 +92,12 @@ class Queue {
   // Shows the driver all chains completed since the last call, and asks the host for an interrupt
   // when the driver wants one. Once a batch.
   void flush();
-  // The two halves of flush(). publish() is true when there was anything new; needs_interrupt()
-  // then says whether the driver wants to hear of what the last publish() showed.
+  // The two halves of flush(): publish() shows them, and is true when there was anything new;
+  // tell() asks for the interrupt, for all that was shown since it was called last. `heard`: the
+  // driver has been interrupted since the last publish(), for another queue of this device; where
+  // one interrupt tells of all queues, that was enough. True: it asked for one.
   bool publish();
-  bool needs_interrupt() const;
+  bool tell(bool heard = false);
 
   // Whether next() would find something: a look at the ring, cheap enough to repeat.
   bool waiting() const;

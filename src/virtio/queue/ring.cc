@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "virtio/queue/fences.h"
 
@@ -93,18 +94,19 @@ void Ring::push_used(std::uint16_t head, std::uint32_t length) {
 
 bool Ring::publish() {
   if (next_used_ == published_) return false;
-  signalled_ = published_;
   published_ = next_used_;
   fences::publish_used_index(used_, published_);
   return true;
 }
 
-bool Ring::interrupt_wanted() const {
+bool Ring::interrupt_wanted() {
+  const std::uint16_t before = std::exchange(signalled_, published_);
+  if (before == published_) return false;
   fences::after_publishing_used();
   if (has(VIRTIO_RING_F_EVENT_IDX)) {
     const auto event =
         available_.load<std::uint16_t>(driver_event_offset(), std::memory_order_relaxed);
-    return vring_need_event(event, published_, signalled_) != 0;
+    return vring_need_event(event, published_, before) != 0;
   }
   const auto flags = available_.load<std::uint16_t>(kFlagsOffset, std::memory_order_relaxed);
   return (flags & VRING_AVAIL_F_NO_INTERRUPT) == 0;

@@ -32,7 +32,8 @@ class Ring {
   // Puts a chain into the used ring; seen by the driver after publish().
   void push_used(std::uint16_t head, std::uint32_t length);
   bool publish();
-  bool interrupt_wanted() const;
+  // Whether the driver wants to hear of what was published since this was asked last.
+  bool interrupt_wanted();
 
   // avail_event, or VRING_USED_F_NO_NOTIFY.
   void ask_for_kicks();
@@ -79,7 +80,7 @@ class Ring {
   std::uint16_t next_avail_ = 0;
   std::uint16_t next_used_ = 0;  // where the next used element goes
   std::uint16_t published_ = 0;  // the used index that the driver sees
-  std::uint16_t signalled_ = 0;  // published_ before the last publish()
+  std::uint16_t signalled_ = 0;  // published_ when interrupt_wanted() was asked last
   std::uint32_t in_flight_ = 0;
   std::uint64_t forgotten_ = 0;
   std::vector<std::vector<memory::GuestSlice>> spare_parts_;

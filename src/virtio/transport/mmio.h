@@ -75,6 +75,7 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
 
   void queue_interrupt(std::uint16_t queue) override;
   void config_interrupt() override;
+  bool one_interrupt() const override { return true; }
   int queue_interrupt_fd(std::uint16_t /*queue*/) const override { return interrupt_.fd(); }
   void clear() override;
   void changed() override { show(); }

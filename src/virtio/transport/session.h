@@ -35,6 +35,8 @@ class InterruptSink {
   virtual ~InterruptSink() = default;
   virtual void queue_interrupt(std::uint16_t queue) = 0;
   virtual void config_interrupt() = 0;
+  // As QueueHost::one_interrupt().
+  virtual bool one_interrupt() const { return false; }
   // An eventfd that does what queue_interrupt() does; -1: there is none.
   virtual int queue_interrupt_fd(std::uint16_t /*queue*/) const { return -1; }
   // The device was reset: what is pending is void.
@@ -127,6 +129,7 @@ class Session final : private QueueHost {
 
   // QueueHost, on the machine thread
   void used(std::uint16_t queue) override;
+  bool one_interrupt() const override;
   void broken(std::uint16_t queue, const Error& error) override;
   void again(std::uint16_t queue) override;
   int kick_fd(std::uint16_t queue) const override { return notify_fd(queue); }

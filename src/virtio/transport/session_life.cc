@@ -188,6 +188,7 @@ void Session::device_failed(const Error& error) {
 // ------------------------------------------------------------------------------------------------
 
 void Session::used(std::uint16_t queue) { parts_.interrupts->queue_interrupt(queue); }
+bool Session::one_interrupt() const { return parts_.interrupts->one_interrupt(); }
 
 void Session::again(std::uint16_t queue) { signal_eventfd(notify_[queue].get()); }
 

@@ -88,6 +88,38 @@ TEST_P(EventIndex, InterruptsOnceWhenTheEventIsPassed) {
   EXPECT_EQ(rig.host.interrupts, 2) << "an event that lies behind is not met again";
 }
 
+TEST_P(EventIndex, WhatWasShownInPartsIsToldAsAWhole) {
+  Rig rig(kRingFeatures, GetParam());
+  Queue& queue = *rig.queue;
+  const auto show = [&](int count) {
+    for (int i = 0; i < count; ++i) {
+      rig.ring.chain().in("x").push();
+      std::move(**queue.next()).complete();
+    }
+    queue.publish();
+    rig.ring.take_used();
+  };
+  rig.ring.set_used_event(GetParam() + 1);  // in the first part
+  show(2);
+  show(2);
+  EXPECT_EQ(rig.host.interrupts, 0);
+  EXPECT_TRUE(queue.tell());
+  EXPECT_EQ(rig.host.interrupts, 1);
+  EXPECT_FALSE(queue.tell()) << "there is nothing new";
+  show(2);
+  EXPECT_FALSE(queue.tell()) << "the driver has not asked again";
+  rig.ring.set_used_event(GetParam() + 6);
+  show(1);
+  EXPECT_TRUE(queue.tell(true)) << "an interrupt of another queue is not one of this";
+  EXPECT_EQ(rig.host.interrupts, 2);
+  rig.host.shared = true;
+  rig.ring.set_used_event(GetParam() + 7);
+  show(1);
+  EXPECT_FALSE(queue.tell(true));
+  EXPECT_FALSE(queue.tell()) << "the driver has heard of it";
+  EXPECT_EQ(rig.host.interrupts, 2);
+}
+
 TEST_P(EventIndex, KicksAreAskedForAtTheEndOfABatch) {
   Rig rig(kRingFeatures, GetParam());
   Queue& queue = *rig.queue;

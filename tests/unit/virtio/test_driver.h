@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,13 +18,19 @@ namespace mote::virtio::test {
 // Remembers what a queue told its host.
 class FakeHost : public QueueHost {
  public:
-  void used(std::uint16_t /*index*/) override { ++interrupts; }
+  void used(std::uint16_t /*index*/) override {
+    ++interrupts;
+    if (on_used) on_used();
+  }
+  bool one_interrupt() const override { return shared; }
   void broken(std::uint16_t /*index*/, const Error& error) override {
     ++breaks;
     lie = error.text();
   }
   void again(std::uint16_t /*index*/) override { ++agains; }
 
+  bool shared = false;            // an interrupt for one queue is one for all
+  std::function<void()> on_used;  // what the driver does when it is interrupted
   int interrupts = 0;
   int breaks = 0;
   int agains = 0;
