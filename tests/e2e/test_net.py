@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from harness import BOOT_SECONDS, IN_LAB, Outcome, Vmm, make_initrd, vm_config
+from harness import BOOT_SECONDS, IN_LAB, Outcome, Vmm, counted, make_initrd, vm_config
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
 
@@ -118,6 +118,7 @@ def outcome(kernel, tmp_path_factory):
         config["network-interfaces"] = [
             {"iface_id": "eth0", "host_dev_name": "mtest0", "guest_mac": "06:00:AC:10:00:02", "mtu": 1400, "num_queues": 2},
             {"iface_id": "eth1", "tap_fds": [fd], "rx_rate_limiter": limit, "tx_rate_limiter": limit}]
+        config["metrics"] = {"metrics_path": "metrics"}
         yield run_guest(directory, config, fd, servers)
     finally:
         os.close(fd)
@@ -143,6 +144,7 @@ def run_guest(directory, config, fd, servers):
     outcome = Outcome(process.wait(), seen, errors, time.monotonic() - began)
     assert servers is None, outcome
     outcome.servers = result
+    outcome.counts = counted(directory / "metrics")
     return outcome
 
 
@@ -175,6 +177,16 @@ def test_a_limit_is_felt(outcome, way):
     # A full bucket at the start, and frames' headers beside the bytes.
     least = (LIMITED - LIMIT / 4) / LIMIT * 0.95
     assert least <= server.seconds < 3 * least, f"{LIMITED / server.seconds / LIMIT:.2f} times the limit"
+
+
+def test_what_passed_and_what_waited_is_counted(outcome):
+    free, limited = outcome.counts["net_eth0"], outcome.counts["net_eth1"]
+    for counts, least in ((free, MIB << 20), (limited, LIMITED)):
+        assert counts["rx_bytes_count"] > least and counts["tx_bytes_count"] > least, counts
+        assert 0 < counts["rx_packets_count"] < counts["rx_bytes_count"] and counts["tx_packets_count"] > 0, counts
+    for way, event in (("rx", "rx_event_rate_limiter_count"), ("tx", "tx_rate_limiter_event_count")):
+        assert limited[f"{way}_rate_limiter_throttled"] > 0 and limited[event] > 0, limited
+        assert free[f"{way}_rate_limiter_throttled"] == free[event] == 0, free
 
 
 def test_a_tap_that_is_deleted_is_lost_to_the_guest_and_nothing_else(outcome):
