@@ -37,13 +37,16 @@ Result<void> check_ranges(const MemoryConfig& config) {
   return {};
 }
 
-Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, int memfd,
+Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, int file,
                                 std::uint64_t file_offset) {
   constexpr int kProtection = PROT_READ | PROT_WRITE;
   switch (config.backing) {
     case Backing::kMemfd:
       return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
-                                       MAP_SHARED | MAP_NORESERVE, memfd, file_offset);
+                                       MAP_SHARED | MAP_NORESERVE, file, file_offset);
+    case Backing::kFile:
+      return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
+                                       MAP_PRIVATE | MAP_NORESERVE, file, file_offset);
     case Backing::kHugetlb2M:
       // Reserved at once: a pool that is too small is an error here, not a SIGBUS in the guest.
       return MappedMemory::map(range.size, kProtection,
@@ -53,6 +56,12 @@ Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, 
   }
   return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
+}
+
+std::string_view source_of(Backing backing) {
+  if (backing == Backing::kFile) return "the snapshot's file";
+  if (backing != Backing::kHugetlb2M) return "the host's memory";
+  return "the host's pool of 2 MiB huge pages (see /proc/sys/vm/nr_hugepages)";
 }
 
 Result<UniqueFd> make_memfd(const MemoryConfig& config) {
@@ -68,7 +77,9 @@ Result<UniqueFd> make_memfd(const MemoryConfig& config) {
 
 void advise(const MemoryConfig& config, const MappedMemory& mapping) {
   // Names the mapping in /proc/PID/maps where the kernel can; nothing depends on it.
-  ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.data(), mapping.size(), "guest-memory");
+  if (config.backing != Backing::kFile) {
+    ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.data(), mapping.size(), "guest-memory");
+  }
   // The default of a host may be huge pages everywhere: a guest's first touch would then cost 2
   // MiB.
   if (config.backing != Backing::kHugetlb2M) {
@@ -128,23 +139,33 @@ std::optional<GuestSlice> GuestSlice::sub(std::uint64_t offset, std::uint64_t le
 }
 
 Result<GuestMemory> GuestMemory::create(const MemoryConfig& config) {
+  if (config.backing == Backing::kFile) {
+    return fail(ErrorKind::kInternal, "guest memory of a file was asked for without the file");
+  }
+  return make(config, -1);
+}
+
+Result<GuestMemory> GuestMemory::map_file(MemoryConfig config, int fd) {
+  config.backing = Backing::kFile;
+  return make(config, fd);
+}
+
+Result<GuestMemory> GuestMemory::make(const MemoryConfig& config, int file) {
   MOTE_CHECK(check_ranges(config));
   GuestMemory memory;
   memory.config_ = config;
   if (config.backing == Backing::kMemfd) {
     MOTE_TRY(memory.memfd_, make_memfd(config));
+    file = memory.memfd_.get();
   }
   std::uint64_t file_offset = 0;
   for (const Range& range : config.ranges) {
-    auto mapping = map_region(config, range, memory.memfd_.get(), file_offset);
+    auto mapping = map_region(config, range, file, file_offset);
     if (!mapping) {
-      return std::unexpected(std::move(mapping.error())
-                                 .within(fmt::format("guest memory of {} MiB at {:#x} from {}",
-                                                     range.size >> 20, range.start,
-                                                     config.backing == Backing::kHugetlb2M
-                                                         ? "the host's pool of 2 MiB huge pages "
-                                                           "(see /proc/sys/vm/nr_hugepages)"
-                                                         : "the host's memory")));
+      return std::unexpected(
+          std::move(mapping.error())
+              .within(fmt::format("guest memory of {} MiB at {:#x} from {}", range.size >> 20,
+                                  range.start, source_of(config.backing))));
     }
     advise(config, *mapping);
     Region region{.range = range,
@@ -286,12 +307,53 @@ Result<std::uint64_t> GuestMemory::discard(const GuestSlice& slice) const {
   const std::uint64_t start = (slice.region_offset_ + page - 1) / page * page;
   const std::uint64_t end = (slice.region_offset_ + slice.size_) / page * page;
   if (start >= end) return 0;
-  // A page of a memfd stays in the file unless a hole is made; private pages just go.
-  const int advice = *region->backing == Backing::kMemfd ? MADV_REMOVE : MADV_DONTNEED;
-  if (::madvise(region->mapping.data() + start, end - start, advice) < 0) {
+  if (!discard_pages(region->mapping.data() + start, end - start, *region->backing)) {
     return fail_errno(errno, "give {} bytes of guest memory back to the host", end - start);
   }
   return end - start;
+}
+
+bool discard_pages(std::byte* start, std::uint64_t size, Backing backing) {
+  if (backing == Backing::kFile) {
+    // A page of the file would be there again: zeros take its place. Neighbours become one mapping.
+    if (::mmap(start, size, PROT_READ | PROT_WRITE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
+      return false;
+    }
+    ::madvise(start, size, MADV_NOHUGEPAGE);
+    ::madvise(start, size, MADV_DONTDUMP);
+    return true;
+  }
+  // A page of a memfd stays in the file unless a hole is made; private pages just go.
+  return ::madvise(start, size, backing == Backing::kMemfd ? MADV_REMOVE : MADV_DONTNEED) == 0;
+}
+
+Result<void> GuestMemory::lay_file_over(const Range& range, int fd, std::uint64_t offset) const {
+  MOTE_TRY(const GuestSlice part, slice(range.start, range.size));
+  if (config_.backing != Backing::kFile || range.size % kPageSize != 0 || range.size == 0 ||
+      range.start % kPageSize != 0) {
+    return fail(ErrorKind::kInternal, "{} bytes at {:#x} are not for a file to be laid over",
+                range.size, range.start);
+  }
+  if (::mmap(part.host_, range.size, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd,
+             static_cast<off_t>(offset)) == MAP_FAILED) {
+    return fail_errno(errno, "map {} bytes of the snapshot's file at {:#x}", range.size,
+                      range.start);
+  }
+  ::madvise(part.host_, range.size, MADV_DONTDUMP);
+  return {};
+}
+
+std::vector<Range> GuestMemory::contents() const {
+  std::vector<Range> ranges;
+  for (const Region& region : regions_) ranges.push_back(region.range);
+  for (const Attached* at = attached_->head.load(std::memory_order_acquire); at != nullptr;
+       at = at->next.get()) {
+    if (at->region.backing) ranges.push_back(at->region.range);
+  }
+  std::ranges::sort(ranges, {}, &Range::start);
+  return ranges;
 }
 
 std::vector<RegionView> GuestMemory::regions() const {

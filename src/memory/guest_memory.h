@@ -43,6 +43,7 @@ enum class Backing {
   kAnonymous,  // private anonymous pages
   kMemfd,      // a shared memfd: for vhost-user backends and for forking
   kHugetlb2M,  // hugetlbfs pages of 2 MiB from the host's pool, private
+  kFile,       // a snapshot's file, private: what is written stays in this process
 };
 
 // What is meant to be done to a range of memory. What can be written can be read.
@@ -169,6 +170,10 @@ class GuestMemory {
   // Maps every range. Errors: a range that is empty, unaligned, overlapping or past what the host
   // can map; a pool of huge pages that is too small.
   static Result<GuestMemory> create(const MemoryConfig& config);
+  // The same over the file `fd`, in which the ranges lie one behind the other, whatever backing
+  // `config` names. Errors: as above. A file that ends before its memory does is the caller's to
+  // find.
+  static Result<GuestMemory> map_file(MemoryConfig config, int fd);
   GuestMemory(GuestMemory&&) = default;
   GuestMemory& operator=(GuestMemory&&) = default;
 
@@ -216,8 +221,17 @@ class GuestMemory {
   // what it holds. Errors: memory that is a file's (kInvalid); the host refuses.
   Result<std::uint64_t> discard(const GuestSlice& slice) const;
 
+  // Lays the file `fd`, from `offset` on, over memory that a device brought and which is the range
+  // [range.start, range.end()) of whole pages, plugged already: what the guest finds there is the
+  // file's from now on, private. For memory that was made by map_file(), whose plugged memory is
+  // given back accordingly.
+  Result<void> lay_file_over(const Range& range, int fd, std::uint64_t offset) const;
+
   // RAM, without what devices brought.
   std::vector<RegionView> regions() const;
+  // What a snapshot has to keep: RAM, and the memory that devices brought and which is no file's,
+  // in the order of their addresses. Blocks that are unplugged are inside.
+  std::vector<Range> contents() const;
   std::uint64_t total_size() const;
   // The end of the last region of RAM.
   GuestAddress end() const;
@@ -250,6 +264,7 @@ class GuestMemory {
   };
 
   GuestMemory() = default;
+  static Result<GuestMemory> make(const MemoryConfig& config, int file);
   const Region* region_of(const GuestSlice& slice) const;
 
   MemoryConfig config_;
@@ -257,5 +272,9 @@ class GuestMemory {
   std::unique_ptr<AttachedList> attached_ = std::make_unique<AttachedList>();
   UniqueFd memfd_;
 };
+
+// Gives whole pages of a mapping with such a backing back to the host: they read as zeros, and cost
+// nothing until they are touched. False, with errno: the host would not.
+bool discard_pages(std::byte* start, std::uint64_t size, Backing backing);
 
 }  // namespace mote::memory

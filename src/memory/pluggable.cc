@@ -128,7 +128,7 @@ Result<void> PluggableMemory::plug(std::uint64_t first, std::uint64_t count) {
 }
 
 bool PluggableMemory::discard(std::uint64_t offset, std::uint64_t length) {
-  return ::madvise(host_ + offset, length, MADV_DONTNEED) == 0;
+  return discard_pages(host_ + offset, length, space_.memory().config().backing);
 }
 
 bool PluggableMemory::unplug(std::uint64_t first, std::uint64_t count) {
