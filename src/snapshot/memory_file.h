@@ -1,0 +1,29 @@
+// The file of guest memory: its regions one behind the other, RAM first, as Firecracker has it.
+// What is zero is a hole, so that a guest's file takes the room of what it used.
+#pragma once
+
+#include <boost/describe/class.hpp>
+#include <cstdint>
+#include <vector>
+
+#include "base/result.h"
+#include "memory/guest_memory.h"
+
+namespace mote::snapshot {
+
+// A region of guest memory in the file. Where it lies there follows from those before it.
+struct MemoryPart {
+  std::uint64_t start = 0;  // guest-physical
+  std::uint64_t size = 0;   // bytes
+};
+BOOST_DESCRIBE_STRUCT(MemoryPart, (), (start, size))
+
+std::vector<MemoryPart> parts_of(const memory::GuestMemory& memory);
+// The bytes of a file of these parts.
+std::uint64_t size_of(const std::vector<MemoryPart>& parts);
+
+// Writes all of `memory`, whose guest is paused, into `fd`, an empty file, each page once and none
+// that is zero. It takes no memory: pages that were never touched stay so where the host can tell.
+Result<void> write_memory(const memory::GuestMemory& memory, int fd);
+
+}  // namespace mote::snapshot
