@@ -136,7 +136,7 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
 
 }  // namespace
 
-Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bool shared) {
+Result<memory::MemoryConfig> Machine::memory_config(const MachineConfig& config, bool shared) {
   memory::MemoryConfig wanted;
   // Every processor of this kind reaches 64 GiB. Asking costs an exit where this host is a guest
   // itself.
@@ -150,6 +150,11 @@ Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bo
                                                             : memory::Backing::kAnonymous;
   wanted.transparent_huge_pages = config.huge_pages == HugePages::Transparent;
   wanted.track_dirty_pages = config.track_dirty_pages;
+  return wanted;
+}
+
+Result<memory::GuestMemory> Machine::make_memory(const MachineConfig& config, bool shared) {
+  MOTE_TRY(const memory::MemoryConfig wanted, memory_config(config, shared));
   return memory::GuestMemory::create(wanted);
 }
 
@@ -201,8 +206,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
 }
 
 Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfig& config,
-                                                  MachineOptions options,
-                                                  memory::GuestMemory memory,
+                                                  MachineOptions options, RestoreSource source,
                                                   const MachineState& state) {
   const std::vector<ListedDevice> devices = list_devices(config);
   if (state.vcpus.size() != config.machine.vcpu_count || state.devices.size() != devices.size()) {
@@ -215,15 +219,16 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(check_kvm(*kvm, config));
   MOTE_TRY(kvm::Vm vm, kvm->create_vm());
   std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(memory), kvm, std::move(vm)));
+      new Machine(loop, std::move(options), std::move(source.memory), kvm, std::move(vm)));
   MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
   MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
+  if (source.fill_plugged) MOTE_CHECK(source.fill_plugged(machine->memory_));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   MOTE_CHECK(machine->vm_.create_pit());
   // The clock before the vCPUs, whose kvmclock starts from it.
-  MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm));
+  MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm, source.clock));
   for (std::size_t i = 0; i < vcpus.size(); ++i) {
     MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
   }

@@ -46,6 +46,15 @@ struct MachineOptions {
   std::optional<HeadStart> head_start = {};
 };
 
+// What a machine that is made of a state has beside it.
+struct RestoreSource {
+  memory::GuestMemory memory;  // RAM, with what the guest had there
+  // Puts what the guest had in memory that devices brought there, once it is plugged. Null:
+  // nothing.
+  std::function<Result<void>(const memory::GuestMemory&)> fill_plugged = {};
+  arch::ClockStart clock = arch::ClockStart::kWhereItStopped;
+};
+
 class Machine {
  public:
   // Assembles the machine that `config` (checked before) describes, its vCPUs parked at the
@@ -53,18 +62,19 @@ class Machine {
   // left behind. `loop` outlives the machine.
   static Result<std::unique_ptr<Machine>> boot(EventLoop& loop, const VmConfig& config,
                                                MachineOptions options);
-  // Makes the machine that `state` was saved of, paused, over `memory`, which holds what its guest
-  // had in memory.
+  // Makes the machine that `state` was saved of, paused, over the memory of `source`.
   static Result<std::unique_ptr<Machine>> restore(EventLoop& loop, const VmConfig& config,
-                                                  MachineOptions options,
-                                                  memory::GuestMemory memory,
+                                                  MachineOptions options, RestoreSource source,
                                                   const MachineState& state);
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
   // Stops what still runs.
   ~Machine();
 
-  // Fresh memory as `config` wants it; `shared`, where another process is to have it as well.
+  // What memory `config` wants; `shared`, where another process is to have it as well.
+  static Result<memory::MemoryConfig> memory_config(const MachineConfig& config,
+                                                    bool shared = false);
+  // Fresh memory of that kind.
   static Result<memory::GuestMemory> make_memory(const MachineConfig& config, bool shared = false);
 
   // Lets the vCPUs run and input flow; also after pause(). Errors: the host has no thread for one.

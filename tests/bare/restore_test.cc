@@ -167,7 +167,8 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     memory::GuestMemory memory = copy_of((*first)->memory(), wanted.machine);
     first->reset();
 
-    auto second = Machine::restore(*loop_, wanted, options(), std::move(memory), *state);
+    auto second =
+        Machine::restore(*loop_, wanted, options(), {.memory = std::move(memory)}, *state);
     ASSERT_TRUE(second) << second.error().text();
     // It is another machine than the first, and its guest can tell.
     EXPECT_EQ(*(*second)->memory().read<std::uint64_t>(arch::layout::kVmClock + 104), 1U);
@@ -198,12 +199,12 @@ TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
 
   auto more_vcpus = config(2);
   EXPECT_FALSE(Machine::restore(*loop_, more_vcpus, options(),
-                                *Machine::make_memory(more_vcpus.machine), *state));
+                                {.memory = *Machine::make_memory(more_vcpus.machine)}, *state));
   const auto refused = [&](auto spoil) {
     MachineState bad = *state;
     spoil(bad.devices);
-    return !Machine::restore(*loop_, config(1), options(), *Machine::make_memory(config(1).machine),
-                             bad);
+    return !Machine::restore(*loop_, config(1), options(),
+                             {.memory = *Machine::make_memory(config(1).machine)}, bad);
   };
   using Devices = std::vector<SavedDevice>;
   EXPECT_TRUE(refused([](Devices& devices) { devices.pop_back(); }));
@@ -215,7 +216,7 @@ TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
   auto other_drive = config(1);
   other_drive.drives.front().drive_id = "other";
   EXPECT_FALSE(Machine::restore(*loop_, other_drive, options(),
-                                *Machine::make_memory(other_drive.machine), *state));
+                                {.memory = *Machine::make_memory(other_drive.machine)}, *state));
 }
 
 }  // namespace

@@ -65,6 +65,7 @@ Result<void> Controller::load(ConfigFile file) {
   for (virtio::NetConfig& interface : file.vm.network_interfaces) settle(interface);
   if (file.vm.entropy) settle(file.vm.entropy->rate_limiter);
   config_ = std::move(file.vm);
+  configured_ = true;
   return {};
 }
 
@@ -73,6 +74,7 @@ Result<void> Controller::put_boot_source(machine::BootSource config) {
   MOTE_CHECK_WITHIN(machine::check(config), "boot-source");
   MOTE_CHECK_WITHIN(machine::try_out(config), "boot-source");
   config_.boot_source = std::move(config);
+  configured_ = true;
   return {};
 }
 
@@ -117,10 +119,16 @@ Result<void> Controller::patch_machine_config(MachineUpdate update) {
 
 Result<void> Controller::put_cpu_config(machine::CpuConfig config) {
   MOTE_CHECK(before_start("PUT /cpu-config"));
+  const bool was_configured = configured_;
+  const bool asks = !config.kvm_capabilities.empty() || !config.cpuid_modifiers.empty() ||
+                    !config.msr_modifiers.empty();
   machine::VmConfig candidate = config_;
   candidate.cpu_config = std::move(config);
   candidate.machine.cpu_template.reset();
-  return adopt(std::move(candidate));
+  MOTE_CHECK(adopt(std::move(candidate)));
+  // One that asks for nothing may come before a snapshot is loaded.
+  configured_ = was_configured || asks;
+  return {};
 }
 
 Result<void> Controller::put_drive(virtio::BlockConfig config) {
@@ -147,6 +155,7 @@ Result<void> Controller::put_interface(virtio::NetConfig config) {
     put(candidate.network_interfaces, &virtio::NetConfig::iface_id, std::move(config));
   }
   config_ = std::move(candidate);
+  configured_ = true;
   return {};
 }
 

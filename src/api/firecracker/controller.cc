@@ -28,7 +28,20 @@ Result<void> Controller::after_start(std::string_view what) const {
 Result<void> Controller::adopt(machine::VmConfig candidate) {
   MOTE_CHECK(machine::check_so_far(candidate));
   config_ = std::move(candidate);
+  configured_ = true;
   return {};
+}
+
+void Controller::adopt_machine(std::unique_ptr<LiveMachine> machine, InstanceState state) {
+  machine_ = std::move(machine);
+  state_ = state;
+  // The machine has what it needs of them.
+  claims_.clear();
+  // That the host has no timer left is no reason to take the machine down again.
+  const auto counted = metrics_.start(
+      loop_, [counting = machine_.get()](machine::MachineCounts& into) { counting->count(into); });
+  if (!counted)
+    log::error("metrics are written when they are asked for: {}", counted.error().text());
 }
 
 Result<void> Controller::start() {
@@ -41,15 +54,7 @@ Result<void> Controller::start() {
   auto machine = options_.make_machine(claims_.resolve(config_), serial_);
   if (!machine) return std::unexpected(std::move(machine.error()).within("InstanceStart"));
   MOTE_CHECK_WITHIN((*machine)->run(), "InstanceStart");
-  machine_ = std::move(*machine);
-  state_ = InstanceState::Running;
-  // The machine has what it needs of them.
-  claims_.clear();
-  // That the host has no timer left is no reason to take the machine down again.
-  const auto counted = metrics_.start(
-      loop_, [machine = machine_.get()](machine::MachineCounts& into) { machine->count(into); });
-  if (!counted)
-    log::error("metrics are written when they are asked for: {}", counted.error().text());
+  adopt_machine(std::move(*machine), InstanceState::Running);
   return {};
 }
 
@@ -128,12 +133,5 @@ Result<void> Controller::delete_interface(std::string id) {
   return refuse_removal("interface", id);
 }
 Result<void> Controller::delete_pmem(std::string id) { return refuse_removal("pmem", id); }
-
-Result<void> Controller::create_snapshot(json::Value) {
-  return fail(ErrorKind::kUnsupported, "PUT /snapshot/create: snapshots are not built yet");
-}
-Result<void> Controller::load_snapshot(json::Value) {
-  return fail(ErrorKind::kUnsupported, "PUT /snapshot/load: snapshots are not built yet");
-}
 
 }  // namespace mote::api::firecracker

@@ -15,6 +15,7 @@
 #include "api/firecracker/metrics.h"
 #include "api/firecracker/requests.h"
 #include "api/firecracker/serial.h"
+#include "api/firecracker/snapshot_requests.h"
 #include "base/event_loop.h"
 #include "base/result.h"
 #include "machine/claims.h"
@@ -31,6 +32,7 @@ struct ControllerOptions {
   std::string id = "anonymous-instance";  // of the microVM
   std::string version;                    // mote's own
   MachineMaker make_machine;
+  MachineRestorer restore_machine;
 };
 
 class Controller {
@@ -107,14 +109,21 @@ class Controller {
   Result<virtio::MemStatus> memory_status();
   Result<void> patch_memory(MemoryUpdate update);
 
+  // Snapshots
+  // ----------------------------------------------------------------------------------------------
+
+  // After the start, paused. An error leaves what was at the paths.
+  Result<void> create_snapshot(SnapshotCreate body);
+  // Before the start, with nothing configured that the snapshot has. An error leaves a microVM that
+  // was not started.
+  Result<void> load_snapshot(SnapshotLoad body);
+
   // What is not built
   // ----------------------------------------------------------------------------------------------
 
   Result<void> delete_drive(std::string id);
   Result<void> delete_interface(std::string id);
   Result<void> delete_pmem(std::string id);
-  Result<void> create_snapshot(json::Value body);
-  Result<void> load_snapshot(json::Value body);
 
  private:
   // An error unless the machine is not started, or is; `what` is the request, for the message.
@@ -122,6 +131,8 @@ class Controller {
   Result<void> after_start(std::string_view what) const;
   // Replaces the configuration by one that holds together so far; an error leaves it.
   Result<void> adopt(machine::VmConfig candidate);
+  // From here on `machine` is the microVM, in this state.
+  void adopt_machine(std::unique_ptr<LiveMachine> machine, InstanceState state);
   Result<void> press_ctrl_alt_del();
   Result<void> refuse_removal(std::string_view what, std::string_view id) const;
 
@@ -132,6 +143,7 @@ class Controller {
   metadata::Store& metadata_;
   const ControllerOptions options_;
   machine::VmConfig config_;  // after the start, with what has changed since
+  bool configured_ = false;   // something that a snapshot has as well was put
   SerialConfig serial_;
   machine::Claims claims_;
   Metrics metrics_;  // outlive the machine, which counts in them

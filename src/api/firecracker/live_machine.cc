@@ -6,10 +6,8 @@
 
 namespace mote::api::firecracker {
 
-Result<std::unique_ptr<RealMachine>> RealMachine::boot(EventLoop& loop,
-                                                       const machine::VmConfig& config,
-                                                       const SerialConfig& serial,
-                                                       machine::MachineOptions options) {
+Result<std::unique_ptr<RealMachine>> RealMachine::prepare(const SerialConfig& serial,
+                                                          machine::MachineOptions& options) {
   machine::SerialLine& line = options.board.com1;
   UniqueFd output;
   if (serial.serial_out_path) {
@@ -30,9 +28,35 @@ Result<std::unique_ptr<RealMachine>> RealMachine::boot(EventLoop& loop,
                                       .refill_time = limit.refill_time,
                                       .one_time_burst = limit.one_time_burst.value_or(0)};
   }
-  std::unique_ptr<RealMachine> live(new RealMachine(std::move(output)));
+  return std::unique_ptr<RealMachine>(new RealMachine(std::move(output)));
+}
+
+Result<std::unique_ptr<RealMachine>> RealMachine::boot(EventLoop& loop,
+                                                       const machine::VmConfig& config,
+                                                       const SerialConfig& serial,
+                                                       machine::MachineOptions options) {
+  MOTE_TRY(auto live, prepare(serial, options));
   MOTE_TRY(live->machine_, machine::Machine::boot(loop, config, std::move(options)));
   return live;
+}
+
+Result<std::unique_ptr<RealMachine>> RealMachine::restore(EventLoop& loop,
+                                                          const machine::VmConfig& config,
+                                                          const SerialConfig& serial,
+                                                          machine::MachineOptions options,
+                                                          machine::RestoreSource source,
+                                                          const machine::MachineState& state) {
+  MOTE_TRY(auto live, prepare(serial, options));
+  MOTE_TRY(live->machine_,
+           machine::Machine::restore(loop, config, std::move(options), std::move(source), state));
+  return live;
+}
+
+Result<void> RealMachine::create_snapshot(const machine::VmConfig& config,
+                                          const machine::SnapshotPaths& paths,
+                                          const std::string& maker) {
+  machine::kMachineThread.assert_held();
+  return machine::create_snapshot(*machine_, config, paths, maker);
 }
 
 Result<void> RealMachine::run() {

@@ -9,6 +9,7 @@
 #include "api/firecracker/serial.h"
 #include "machine/config.h"
 #include "machine/machine.h"
+#include "machine/snapshot.h"
 #include "virtio/kinds.h"
 
 namespace mote::api::firecracker {
@@ -22,6 +23,10 @@ class LiveMachine {
   virtual void pause() = 0;
   virtual Result<void> press_ctrl_alt_del() = 0;
   virtual void count(machine::MachineCounts& into) const = 0;
+  // As machine::create_snapshot().
+  virtual Result<void> create_snapshot(const machine::VmConfig& config,
+                                       const machine::SnapshotPaths& paths,
+                                       const std::string& maker) = 0;
   template <typename D>
   D* find(std::string_view id = {}) {
     return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
@@ -36,6 +41,11 @@ class LiveMachine {
 using MachineMaker = std::function<Result<std::unique_ptr<LiveMachine>>(
     const machine::VmConfig& config, const SerialConfig& serial)>;
 
+// Makes the machine that was saved, paused, likewise.
+using MachineRestorer = std::function<Result<std::unique_ptr<LiveMachine>>(
+    const machine::VmConfig& config, const SerialConfig& serial, machine::RestoreSource source,
+    const machine::MachineState& state)>;
+
 // A machine::Machine behind that interface.
 class RealMachine final : public LiveMachine {
  public:
@@ -43,6 +53,12 @@ class RealMachine final : public LiveMachine {
   static Result<std::unique_ptr<RealMachine>> boot(EventLoop& loop, const machine::VmConfig& config,
                                                    const SerialConfig& serial,
                                                    machine::MachineOptions options);
+  static Result<std::unique_ptr<RealMachine>> restore(EventLoop& loop,
+                                                      const machine::VmConfig& config,
+                                                      const SerialConfig& serial,
+                                                      machine::MachineOptions options,
+                                                      machine::RestoreSource source,
+                                                      const machine::MachineState& state);
 
   machine::Machine& machine() { return *machine_; }
 
@@ -50,8 +66,13 @@ class RealMachine final : public LiveMachine {
   void pause() override;
   Result<void> press_ctrl_alt_del() override;
   void count(machine::MachineCounts& into) const override { machine_->count(into); }
+  Result<void> create_snapshot(const machine::VmConfig& config, const machine::SnapshotPaths& paths,
+                               const std::string& maker) override;
 
  private:
+  // Opens what `serial` names, and has `options` use it.
+  static Result<std::unique_ptr<RealMachine>> prepare(const SerialConfig& serial,
+                                                      machine::MachineOptions& options);
   explicit RealMachine(UniqueFd serial_output) : serial_output_(std::move(serial_output)) {}
   virtio::Device* find_device(std::size_t kind, std::string_view id) override;
 

@@ -93,7 +93,7 @@ BOOST_DESCRIBE_STRUCT(PutRequestsMetrics, (),
 // How long the last of each took, in microseconds (LatencyScope): the request as a whole, and
 // vmm_: the machine thread's part of it.
 struct RequestLatencies {
-  Gauge full_create_snapshot;  // snapshots: not built, so 0, as the next two and vmm_ of them
+  Gauge full_create_snapshot;
   Gauge diff_create_snapshot;
   Gauge load_snapshot;
   Gauge pause_vm;

@@ -89,6 +89,9 @@ bool deprecated(const std::optional<machine::CpuTemplate>& cpu_template) {
 bool deprecated(const machine::MachineConfig& body) { return deprecated(body.cpu_template); }
 bool deprecated(const MachineUpdate& body) { return deprecated(body.cpu_template); }
 bool deprecated(const virtio::VsockConfig& body) { return body.vsock_id.has_value(); }
+bool deprecated(const SnapshotLoad& body) {
+  return body.enable_diff_snapshots || body.mem_file_path.has_value();
+}
 bool deprecated(const metadata::MmdsConfig& body) {
   return body.version == metadata::Version::V1 && metadata::parse_ipv4(body.ipv4_address);
 }
@@ -101,6 +104,13 @@ Gauge RequestLatencies::* latency_of(const Body&) {
 Gauge RequestLatencies::* latency_of(const VmUpdate& body) {
   return body.state == WantedState::Paused ? &RequestLatencies::pause_vm
                                            : &RequestLatencies::resume_vm;
+}
+Gauge RequestLatencies::* latency_of(const SnapshotCreate& body) {
+  return body.snapshot_type == SnapshotType::Full ? &RequestLatencies::full_create_snapshot
+                                                  : &RequestLatencies::diff_create_snapshot;
+}
+Gauge RequestLatencies::* latency_of(const SnapshotLoad&) {
+  return &RequestLatencies::load_snapshot;
 }
 
 template <typename Body>

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "arch/x86_64/kvm_describe.h"
 #include "base/result.h"
 #include "kvm/kvm.h"
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <boost/describe/class.hpp>
 
+#include "arch/x86_64/kvm_describe.h"
 #include "base/result.h"
 #include "kvm/kvm.h"
 
@@ -22,7 +23,9 @@ BOOST_DESCRIBE_STRUCT(VmState, (), (irqchips, pit, clock))
 Result<VmState> save_vm(const kvm::Vm& vm);
 
 // Sets it on a VM that has its irqchip, its PIT and all its vCPUs, none of which has run. The
-// guest's clock goes on from where it stopped.
-Result<void> restore_vm(const kvm::Vm& vm, const VmState& state);
+// guest's clock goes on from where it stopped, or from where it would be had it not stopped.
+enum class ClockStart { kWhereItStopped, kNow };
+Result<void> restore_vm(const kvm::Vm& vm, const VmState& state,
+                        ClockStart clock = ClockStart::kWhereItStopped);
 
 }  // namespace mote::arch

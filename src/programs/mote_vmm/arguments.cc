@@ -66,6 +66,10 @@ constexpr std::array kFlags{
          &Arguments::parent_cpu_time_us},
     Flag{"--metrics-path", "FILE", "Append a line of metrics to a file or FIFO each minute.",
          &Arguments::metrics_path},
+    Flag{"--snapshot-version", "", "Print the format of the state files that this program writes.",
+         &Arguments::snapshot_version},
+    Flag{"--describe-snapshot", "FILE", "Print the format of a snapshot's state file.",
+         &Arguments::describe_snapshot},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
     Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",
@@ -76,10 +80,8 @@ constexpr std::array kFlags{
          &Arguments::end_fd},
     Flag{"--version", "", "Print the version.", &Arguments::version},
     Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
-    Flag{"--describe-snapshot", "", "", Unbuilt{}},
     Flag{"--enable-pci", "", "", Unbuilt{}},
     Flag{"--seccomp-filter", "", "", Unbuilt{}},
-    Flag{"--snapshot-version", "", "", Unbuilt{}},
 };
 
 using List = std::vector<std::string_view>;

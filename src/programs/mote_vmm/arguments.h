@@ -20,6 +20,9 @@ struct Arguments {
   bool no_api = false;
   bool boot_timer = false;
   bool no_seccomp = false;
+  // Print the format of state files, or of the one that is named, and exit.
+  bool snapshot_version = false;
+  std::optional<std::string> describe_snapshot = {};
   std::optional<std::string> config_file = {};
   std::string id = "anonymous-instance";
   // The API.

@@ -17,6 +17,7 @@
 #include "programs/mote_vmm/serve.h"
 #include "programs/mote_vmm/signals.h"
 #include "programs/mote_vmm/streams.h"
+#include "snapshot/state_file.h"
 
 namespace mote::vmm {
 namespace {
@@ -53,6 +54,15 @@ Result<void> open_metrics(const Arguments& arguments,
   }
   if (section) MOTE_CHECK_WITHIN(metrics.open(*section), "metrics");
   return {};
+}
+
+// The format of the state file at `path`, damaged ones apart.
+Result<std::string> describe_snapshot(const std::string& path) {
+  MOTE_TRY(const std::string text, snapshot::read_bytes_of(path));
+  const auto bytes = std::as_bytes(std::span(text));
+  MOTE_TRY(const snapshot::Header header, snapshot::read_header(bytes));
+  if (header.major == snapshot::kFormatMajor) MOTE_CHECK(snapshot::read_state_file(bytes));
+  return snapshot::version_text(header.major, header.minor);
 }
 
 // Without an API: what the configuration file says, and nothing else.
@@ -95,6 +105,16 @@ int run(std::string_view argv0, std::span<const char* const> words,
   // file. Without filters it is to be looked into.
   if (!arguments->no_seccomp) ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (const int status = set_up_log(*arguments); status != kExitOk) return status;
+  if (arguments->snapshot_version) {
+    fmt::print("v{}\n", snapshot::version_text(snapshot::kFormatMajor, snapshot::kFormatMinor));
+    return kExitOk;
+  }
+  if (arguments->describe_snapshot) {
+    const auto version = describe_snapshot(*arguments->describe_snapshot);
+    if (!version) return refuse(kExitError, version.error());
+    fmt::print("v{}\n", *version);
+    return kExitOk;
+  }
   for (const auto& [flag, fd] : {std::pair{"--console-fd", arguments->console_fd},
                                  std::pair{"--end-fd", arguments->end_fd}}) {
     if (auto open = take_descriptor(flag, fd); !open)

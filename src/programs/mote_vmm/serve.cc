@@ -50,7 +50,13 @@ class Service {
                      .make_machine =
                          [this](const machine::VmConfig& config,
                                 const api::firecracker::SerialConfig& serial) {
-                           return make_machine(config, serial);
+                           return make_machine(config, serial, {});
+                         },
+                     .restore_machine =
+                         [this](const machine::VmConfig& config,
+                                const api::firecracker::SerialConfig& serial,
+                                machine::RestoreSource source, const machine::MachineState& state) {
+                           return make_machine(config, serial, Saved{&source, &state});
                          }}),
         api_(loop, controller_) {}
   // Whoever waits for an answer gets one.
@@ -67,8 +73,14 @@ class Service {
   Result<End> run() REQUIRES(machine::kMachineThread);
 
  private:
+  // What a machine is made of that was saved.
+  struct Saved {
+    machine::RestoreSource* source;
+    const machine::MachineState* state;
+  };
   Result<std::unique_ptr<LiveMachine>> make_machine(const machine::VmConfig& config,
-                                                    const api::firecracker::SerialConfig& serial);
+                                                    const api::firecracker::SerialConfig& serial,
+                                                    std::optional<Saved> saved);
   // What a file of the configuration says; nothing else is done before it could be read.
   Result<std::string> config_text() const;
   Result<void> load_config(const std::string& text);
@@ -88,7 +100,8 @@ class Service {
 };
 
 Result<std::unique_ptr<LiveMachine>> Service::make_machine(
-    const machine::VmConfig& config, const api::firecracker::SerialConfig& serial) {
+    const machine::VmConfig& config, const api::firecracker::SerialConfig& serial,
+    std::optional<Saved> saved) {
   MOTE_TRY(Streams streams, wire_streams(arguments_, config));
   if (config.console && virtio::uses_stdio(*config.console) && !arguments_.log_path)
     log_to_standard_error();
@@ -100,7 +113,9 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   options.metadata = &metadata_;
   options.metadata_metrics = &controller_.metrics().counts.mmds;
   options.on_end = [this](const End& end) { this->end(end); };
-  MOTE_TRY(auto machine, RealMachine::boot(loop_, config, serial, std::move(options)));
+  MOTE_TRY(auto machine, saved ? RealMachine::restore(loop_, config, serial, std::move(options),
+                                                      std::move(*saved->source), *saved->state)
+                               : RealMachine::boot(loop_, config, serial, std::move(options)));
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   const bool has_terminal = streams.com1.input < 0 || !serial.serial_out_path;
   MOTE_TRY(terminal_, RawTerminal::enter(has_terminal ? streams.terminal : -1));

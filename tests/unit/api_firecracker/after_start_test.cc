@@ -126,13 +126,5 @@ TEST_F(AfterStart, WhatNeedsADriverIsRefusedWithoutOne) {
             R"("plugged_size_mib":0,"requested_size_mib":0})");
 }
 
-TEST_F(AfterStart, SnapshotsAreRefusedByName) {
-  for (const char* path : {"/snapshot/create", "/snapshot/load"}) {
-    const http::Response response = ask("PUT", path, "{}");
-    EXPECT_EQ(response.status, 400);
-    EXPECT_NE(response.body.find("snapshots are not built yet"), std::string::npos);
-  }
-}
-
 }  // namespace
 }  // namespace mote::api::firecracker::test

@@ -64,11 +64,18 @@ class FakeMachine final : public LiveMachine {
   }
 
   void count(machine::MachineCounts& into) const override { into.vcpu.exit_io_in += 7; }
+  Result<void> create_snapshot(const machine::VmConfig&, const machine::SnapshotPaths& paths,
+                               const std::string& maker) override {
+    if (paths.state.starts_with("/no")) return fail(ErrorKind::kIo, "no such luck");
+    saved.push_back(paths.state + " " + paths.memory + " " + maker);
+    return {};
+  }
 
   int runs = 0;
   int pauses = 0;
   int presses = 0;
   bool fail_run = false;
+  std::vector<std::string> saved;
 
  private:
   // Without a tap of the host.
@@ -111,6 +118,18 @@ class ApiTest : public testing::Test {
               MOTE_TRY(auto machine, FakeMachine::make(*loop, config));
               static_cast<FakeMachine&>(*machine).fail_run = fail_run;
               return machine;
+            },
+            .restore_machine = [this](const machine::VmConfig& config, const SerialConfig& serial,
+                                      machine::RestoreSource source, const machine::MachineState&)
+                -> Result<std::unique_ptr<LiveMachine>> {
+              ++restored;
+              booted = config;
+              booted_serial = serial;
+              restored_clock = source.clock;
+              if (fail_boot) return fail(ErrorKind::kIo, "no such luck");
+              MOTE_TRY(auto machine, FakeMachine::make(*loop, config));
+              static_cast<FakeMachine&>(*machine).fail_run = fail_run;
+              return machine;
             }});
   }
 
@@ -148,6 +167,8 @@ class ApiTest : public testing::Test {
   const std::unique_ptr<EventLoop> loop = *EventLoop::create();
   metadata::Store store{100};
   int made = 0;
+  int restored = 0;
+  arch::ClockStart restored_clock{};
   bool fail_boot = false;
   bool fail_run = false;
   machine::VmConfig booted;

@@ -216,6 +216,11 @@ inline constexpr std::array kDescriptions{
     Description{"MemStatus", "slot_size_mib", "How much is hidden at once, in MiB."},
     Description{"MemStatus", "plugged_size_mib", "How much the guest has plugged, in MiB."},
     Description{"MemStatus", "requested_size_mib", "How much it is to plug, in MiB."},
+    Description{"MemoryBackend", "backend_path",
+                "The memory file, or the Unix socket of a handler of page faults."},
+    Description{"MemoryBackend", "backend_type",
+                "`File`: the file is mapped, private to this process, and must stay as it is. "
+                "`Uffd`: a handler brings pages as they are touched."},
     Description{"MemoryUpdate", "requested_size_mib",
                 "How much the guest is to plug, in MiB: a multiple of the block, at most all. It "
                 "may also unplug."},
@@ -251,6 +256,9 @@ inline constexpr std::array kDescriptions{
     Description{"NetConfig", "tap_fds",
                 "Mote's own: queues of a tap that are open in the process already, one a pair, in "
                 "place of `host_dev_name`."},
+    Description{"NetworkOverride", "iface_id", "The interface of the snapshot."},
+    Description{"NetworkOverride", "host_dev_name",
+                "The tap that it gets in place of the one it had."},
     Description{"PmemConfig", "id", "The memory's id, as in the path."},
     Description{"PmemConfig", "path_on_host",
                 "The file or block device that the guest has as memory."},
@@ -278,6 +286,31 @@ inline constexpr std::array kDescriptions{
                 "the microVM. Without it, standard output."},
     Description{"SerialConfig", "rate_limiter",
                 "A limit on the bytes of output; what is beyond it is lost, and counted."},
+    Description{"SnapshotCreate", "snapshot_path", "The file that is to hold the state."},
+    Description{"SnapshotCreate", "mem_file_path", "The file that is to hold the guest's memory."},
+    Description{"SnapshotCreate", "snapshot_type",
+                "`Full`: all of memory. `Diff`: what was written since the last snapshot, laid "
+                "over the file where there is one."},
+    Description{"SnapshotLoad", "snapshot_path", "The file of the state."},
+    Description{"SnapshotLoad", "mem_backend", "Where the guest's memory comes from."},
+    Description{"SnapshotLoad", "mem_file_path",
+                "Deprecated: a memory file, in place of `mem_backend`."},
+    Description{
+        "SnapshotLoad", "track_dirty_pages",
+        "Whether pages that are written are noted from now on, for snapshots of type `Diff`."},
+    Description{"SnapshotLoad", "enable_diff_snapshots",
+                "Deprecated: the same as `track_dirty_pages`."},
+    Description{"SnapshotLoad", "resume_vm",
+                "Whether the guest goes on at once; else it is paused."},
+    Description{"SnapshotLoad", "clock_realtime",
+                "Whether the guest's kvmclock is set to the present time; else it goes on from "
+                "where it stopped."},
+    Description{"SnapshotLoad", "network_overrides",
+                "Other taps for interfaces; of an interface that is named twice the last counts."},
+    Description{"SnapshotLoad", "vsock_override", "Another socket for the vsock device."},
+    Description{"SnapshotLoad", "huge_pages",
+                "Pages behind guest memory; `Snapshot`: as it had them. `2M` needs a handler of "
+                "page faults."},
     Description{"TokenBucketConfig", "size",
                 "How many tokens (bytes or requests) the bucket holds; 0: no limit."},
     Description{"TokenBucketConfig", "one_time_burst", "Tokens beyond that, which are there once."},
@@ -288,6 +321,7 @@ inline constexpr std::array kDescriptions{
     Description{"VersionInfo", "mote_version", "Mote's own: its version."},
     Description{"VmUpdate", "state",
                 "Paused: no vCPU runs and devices rest; Resumed: all goes on."},
+    Description{"VsockOverride", "uds_path", "The path of the socket that the device gets."},
     Description{"VsockConfig", "guest_cid",
                 "The guest's address: 3 or more, as those below are taken."},
     Description{

@@ -64,8 +64,8 @@ inline constexpr std::array kSummaries{
     Summary{"PUT /mmds/config", "Where the guest finds the metadata service. Before the start."},
     Summary{"PATCH /vm", "Pauses the microVM, or lets it go on. After the start."},
     Summary{"GET /vm/config", "The whole configuration, with what has changed since the start."},
-    Summary{"PUT /snapshot/create", "Refused: snapshots are not built yet."},
-    Summary{"PUT /snapshot/load", "Refused likewise."},
+    Summary{"PUT /snapshot/create", "Writes a paused microVM into two files. After the start."},
+    Summary{"PUT /snapshot/load", "Makes the microVM of a snapshot. In place of the start."},
     Summary{"PUT /console", "Mote's own: a virtio console. Before the start."},
 };
 

@@ -1,0 +1,82 @@
+// The bodies of PUT /snapshot/create and PUT /snapshot/load.
+#pragma once
+
+#include <array>
+#include <boost/describe/class.hpp>
+#include <boost/describe/enum.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json_rules.h"
+#include "machine/config.h"
+
+namespace mote::api::firecracker {
+
+enum class SnapshotType { Full, Diff };
+BOOST_DESCRIBE_ENUM(SnapshotType, Full, Diff)
+
+struct SnapshotCreate {
+  std::string snapshot_path;  // of the state
+  std::string mem_file_path;
+  SnapshotType snapshot_type = SnapshotType::Full;
+};
+BOOST_DESCRIBE_STRUCT(SnapshotCreate, (), (snapshot_path, mem_file_path, snapshot_type))
+constexpr auto json_rules(const SnapshotCreate*) {
+  return std::array{json::defaulted("snapshot_type")};
+}
+
+enum class MemoryBackendType { File, Uffd };
+BOOST_DESCRIBE_ENUM(MemoryBackendType, File, Uffd)
+
+// Where guest memory comes from: a file, or a handler of page faults at a Unix socket.
+struct MemoryBackend {
+  std::string backend_path;
+  MemoryBackendType backend_type = MemoryBackendType::File;
+};
+BOOST_DESCRIBE_STRUCT(MemoryBackend, (), (backend_path, backend_type))
+
+// Another tap for an interface of the snapshot.
+struct NetworkOverride {
+  std::string iface_id;
+  std::string host_dev_name;
+};
+BOOST_DESCRIBE_STRUCT(NetworkOverride, (), (iface_id, host_dev_name))
+
+struct VsockOverride {
+  std::string uds_path;
+};
+BOOST_DESCRIBE_STRUCT(VsockOverride, (), (uds_path))
+
+// As machine::HugePages; Snapshot: as the machine had them that was saved.
+enum class LoadHugePages { Snapshot, None, Transparent, TwoMib };
+BOOST_DESCRIBE_ENUM(LoadHugePages, Snapshot, None, Transparent, TwoMib)
+constexpr auto json_names(LoadHugePages) {
+  return std::array{json::name(LoadHugePages::TwoMib, "2M")};
+}
+
+struct SnapshotLoad {
+  std::string snapshot_path;
+  // One of the two: the second is the older way to say File.
+  std::optional<MemoryBackend> mem_backend = {};
+  std::optional<std::string> mem_file_path = {};
+  // Either: pages that are written from now on are noted.
+  bool track_dirty_pages = false;
+  bool enable_diff_snapshots = false;
+  bool resume_vm = false;
+  bool clock_realtime = false;  // the guest's clock is set to the present time
+  std::vector<NetworkOverride> network_overrides = {};
+  std::optional<VsockOverride> vsock_override = {};
+  LoadHugePages huge_pages = LoadHugePages::Snapshot;
+};
+BOOST_DESCRIBE_STRUCT(SnapshotLoad, (),
+                      (snapshot_path, mem_backend, mem_file_path, track_dirty_pages,
+                       enable_diff_snapshots, resume_vm, clock_realtime, network_overrides,
+                       vsock_override, huge_pages))
+constexpr auto json_rules(const SnapshotLoad*) {
+  return std::array{json::defaulted("track_dirty_pages"), json::defaulted("enable_diff_snapshots"),
+                    json::defaulted("resume_vm"),         json::defaulted("clock_realtime"),
+                    json::defaulted("network_overrides"), json::defaulted("huge_pages")};
+}
+
+}  // namespace mote::api::firecracker

@@ -1,0 +1,168 @@
+#include "machine/snapshot.h"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include <algorithm>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "snapshot/describe.h"
+#include "snapshot/new_file.h"
+
+namespace mote::machine {
+namespace {
+
+using snapshot::MemoryPart;
+using snapshot::NewFile;
+
+Result<snapshot::Header> make_header(const std::string& maker) {
+  snapshot::Header header{.maker = maker, .created = static_cast<std::uint64_t>(::time(nullptr))};
+  if (::getrandom(header.id.data(), header.id.size(), 0) !=
+      static_cast<ssize_t>(header.id.size())) {
+    return fail_errno(errno, "make an id for the snapshot");
+  }
+  return header;
+}
+
+bool same(const MemoryPart& one, const MemoryPart& other) {
+  return one.start == other.start && one.size == other.size;
+}
+
+// Whether `state` says of RAM what `ranges` are.
+Result<void> check_ram(const SnapshotState& state, const std::vector<memory::Range>& ranges) {
+  const bool fits = ranges.size() <= state.memory.size() &&
+                    std::equal(ranges.begin(), ranges.end(), state.memory.begin(),
+                               [](const memory::Range& range, const MemoryPart& part) {
+                                 return range.start == part.start && range.size == part.size;
+                               });
+  if (fits) return {};
+  return fail(
+      ErrorKind::kInvalid,
+      "the state has its guest's memory where a machine of this size has none on this host");
+}
+
+// Lays the file over the blocks of `part` that are plugged, runs of them at once.
+Result<void> lay_over(const memory::GuestMemory& memory, const MemoryPart& part, int fd,
+                      std::uint64_t offset) {
+  constexpr std::uint64_t kBlock = 2 << 20;  // the smallest
+  std::uint64_t begin = 0;
+  for (std::uint64_t at = 0; at <= part.size; at += kBlock) {
+    if (at < part.size && memory.find(part.start + at, kBlock)) continue;
+    if (at > begin) {
+      MOTE_CHECK(memory.lay_file_over({.start = part.start + begin, .size = at - begin}, fd,
+                                      offset + begin));
+    }
+    begin = at + kBlock;
+  }
+  return {};
+}
+
+// What devices brought, behind the RAM of `ram` parts.
+Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<MemoryPart>& saved,
+                          std::size_t ram, int fd) {
+  const std::vector<MemoryPart> parts = snapshot::parts_of(memory);
+  if (!std::ranges::equal(parts, saved, same)) {
+    return fail(ErrorKind::kInvalid,
+                "the state has memory of its devices elsewhere than they have it here");
+  }
+  std::uint64_t offset = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    if (i >= ram) MOTE_CHECK(lay_over(memory, parts[i], fd, offset));
+    offset += parts[i].size;
+  }
+  return {};
+}
+
+Result<UniqueFd> open_memory(const std::string& path, std::uint64_t size) {
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return fail(ErrorKind::kInvalid, "{} is no path of a file", json::quote(path));
+  }
+  MOTE_TRY(UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
+  struct stat facts{};
+  if (::fstat(fd.get(), &facts) < 0) return fail_errno(errno, "look at {}", json::quote(path));
+  if (!S_ISREG(facts.st_mode)) {
+    return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
+  }
+  if (static_cast<std::uint64_t>(facts.st_size) < size) {
+    return fail(ErrorKind::kInvalid, "{} has {} bytes; the guest's memory has {}",
+                json::quote(path), facts.st_size, size);
+  }
+  return fd;
+}
+
+}  // namespace
+
+Result<void> create_snapshot(Machine& machine, const VmConfig& config, const SnapshotPaths& paths,
+                             const std::string& maker) {
+  MOTE_TRY(MachineState own, machine.save());
+  const SnapshotState state{.memory = snapshot::parts_of(machine.memory()),
+                            .config = config,
+                            .cpu_config = config.cpu_config,
+                            .machine = std::move(own)};
+  MOTE_TRY(const snapshot::Header header, make_header(maker));
+  const std::vector<std::byte> bytes = snapshot::make_state_file(header, snapshot::write(state));
+  if (paths.state == paths.memory) {
+    return fail(ErrorKind::kInvalid,
+                "snapshot_path and mem_file_path are both {}; each must be a file of its own",
+                json::quote(paths.state));
+  }
+  // Both, before either is written.
+  auto state_file = NewFile::create(paths.state);
+  if (!state_file) return std::unexpected(std::move(state_file.error()).within("snapshot_path"));
+  auto memory_file = NewFile::create(paths.memory);
+  if (!memory_file) return std::unexpected(std::move(memory_file.error()).within("mem_file_path"));
+  MOTE_CHECK_WITHIN(write_at(state_file->fd(), bytes, 0), "snapshot_path: write {}",
+                    json::quote(paths.state));
+  MOTE_CHECK_WITHIN(snapshot::write_memory(machine.memory(), memory_file->fd()),
+                    "mem_file_path: write {}", json::quote(paths.memory));
+  MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
+  MOTE_CHECK_WITHIN(state_file->commit(), "snapshot_path");
+  return {};
+}
+
+Result<LoadedState> read_snapshot(const std::string& path) {
+  MOTE_TRY(const std::string text, snapshot::read_bytes_of(path));
+  const std::string name = fmt::format("state file {}", json::quote(path));
+  auto file = snapshot::read_state_file(std::as_bytes(std::span(text)));
+  if (!file) return std::unexpected(std::move(file.error()).within(name));
+  snapshot::Notes notes;
+  auto state = snapshot::read<SnapshotState>(file->body, notes);
+  if (!state) {
+    return std::unexpected(
+        std::move(state.error())
+            .within(fmt::format("{}, made by {}", name, json::quote(file->header.maker))));
+  }
+  for (const std::string& place : notes.skipped) {
+    log::warning("{}: {} is not known to this mote and is left out", name, place);
+  }
+  if (notes.more > 0) log::warning("{}: so are {} others", name, notes.more);
+  state->config.cpu_config = state->cpu_config;
+  MOTE_CHECK_WITHIN(check(state->config), "{}: the configuration in it", name);
+  return LoadedState{.header = std::move(file->header), .state = std::move(*state)};
+}
+
+Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                   const std::string& path) {
+  if (config.huge_pages == HugePages::TwoMib) {
+    return fail(ErrorKind::kUnsupported,
+                "pages of 2 MiB cannot be a file's: memory of huge_pages 2M comes from a "
+                "page-fault handler (backend_type Uffd), or huge_pages says None or Transparent");
+  }
+  MOTE_TRY(memory::MemoryConfig wanted, Machine::memory_config(config));
+  MOTE_CHECK(check_ram(state, wanted.ranges));
+  auto fd = open_memory(path, snapshot::size_of(state.memory));
+  if (!fd) return std::unexpected(std::move(fd.error()).within("memory file"));
+  const std::size_t ram = wanted.ranges.size();
+  MOTE_TRY(memory::GuestMemory memory, memory::GuestMemory::map_file(std::move(wanted), fd->get()));
+  RestoreSource source{.memory = std::move(memory)};
+  source.fill_plugged = [fd = std::make_shared<UniqueFd>(std::move(*fd)), saved = state.memory,
+                         ram](const memory::GuestMemory& whole) {
+    return fill_plugged(whole, saved, ram, fd->get());
+  };
+  return source;
+}
+
+}  // namespace mote::machine

@@ -1,0 +1,203 @@
+// Snapshots as a client of the API makes them: a guest that counts goes on counting in another
+// process, in several at once, and what is no snapshot is refused by a monitor that lives on.
+#include <fstream>
+
+#include "bare_test.h"
+#include "engine/api_client.h"
+
+namespace mote::bare {
+namespace {
+
+// A monitor that serves its API at a socket of the scratch directory.
+struct Monitor {
+  VmmProcess process;
+  std::string socket;
+
+  int ask(std::string method, std::string path, std::string body) const {
+    return answer(std::move(method), std::move(path), std::move(body)).status;
+  }
+  engine::ApiAnswer answer(std::string method, std::string path, std::string body = {}) const {
+    auto answer = engine::ask({.socket = socket,
+                               .method = std::move(method),
+                               .path = std::move(path),
+                               .body = std::move(body)});
+    EXPECT_TRUE(answer) << answer.error().text();
+    return answer.value_or(engine::ApiAnswer{});
+  }
+  int put(std::string path, std::string body) const {
+    return ask("PUT", std::move(path), std::move(body));
+  }
+};
+
+class SnapshotTest : public BareTest {
+ protected:
+  Monitor start_monitor(const std::string& name) {
+    const std::string socket = path_of(name + ".sock");
+    auto process = VmmProcess::start(
+        {.arguments = {"--api-sock", socket, "--log-path", write_file(name + ".log", "")}});
+    EXPECT_TRUE(process) << process.error().text();
+    for (int tries = 0; tries < 1000 && !std::filesystem::exists(socket); ++tries) ::usleep(10'000);
+    return {.process = std::move(*process), .socket = socket};
+  }
+  // One that runs the guest that counts, `count` letters further.
+  Monitor start_counter(unsigned vcpus, const std::string& machine_fields = {}) {
+    Monitor monitor = start_monitor("first");
+    EXPECT_EQ(
+        monitor.put("/machine-config", fmt::format(R"({{"vcpu_count":{},"mem_size_mib":64{}}})",
+                                                   vcpus, machine_fields)),
+        204);
+    EXPECT_EQ(monitor.put("/boot-source",
+                          fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
+              204);
+    EXPECT_EQ(monitor.put("/balloon", R"({"amount_mib":0,"deflate_on_oom":true})"), 204);
+    EXPECT_EQ(monitor.put("/entropy", "{}"), 204);
+    EXPECT_EQ(monitor.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
+    EXPECT_TRUE(monitor.process.send("abc"));
+    EXPECT_TRUE(monitor.process.wait_for_output(counted(3))) << monitor.process.output();
+    return monitor;
+  }
+  static std::string counted(int count) {
+    return fmt::format("memory={0:08x} register={0:08x}\n", count);
+  }
+  int create(const Monitor& monitor, const std::string& name, const char* type = "Full") const {
+    return monitor.put("/snapshot/create",
+                       fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}",)"
+                                   R"("snapshot_type":"{}"}})",
+                                   path_of(name), path_of(name + ".mem"), type));
+  }
+  std::string load_body(const std::string& name, const std::string& more = {}) const {
+    return fmt::format(R"({{"snapshot_path":"{}","mem_backend":{{"backend_type":"File",)"
+                       R"("backend_path":"{}"}}{}}})",
+                       path_of(name), path_of(name + ".mem"), more);
+  }
+  int load(const Monitor& monitor, const std::string& name, const std::string& more = {}) const {
+    return monitor.put("/snapshot/load", load_body(name, more));
+  }
+  static int pause(const Monitor& monitor) {
+    return monitor.ask("PATCH", "/vm", R"({"state":"Paused"})");
+  }
+  std::string content(const std::string& name) const {
+    std::ifstream file(path_of(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+};
+
+TEST_F(SnapshotTest, AGuestGoesOnCountingInAFreshProcess) {
+  for (const unsigned vcpus : {1U, 2U}) {
+    SCOPED_TRACE(vcpus);
+    {
+      Monitor first = start_counter(vcpus);
+      EXPECT_EQ(create(first, "s"), 400) << "it runs";
+      EXPECT_EQ(pause(first), 204);
+      EXPECT_EQ(create(first, "s"), 204);
+      // The first goes on too, and what it does is its own.
+      EXPECT_EQ(first.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+      EXPECT_TRUE(first.process.send("d"));
+      EXPECT_TRUE(first.process.wait_for_output(counted(4)));
+    }
+    Monitor second = start_monitor("second");
+    EXPECT_EQ(load(second, "s"), 204);
+    EXPECT_NE(second.answer("GET", "/").body.find(R"("state":"Paused")"), std::string::npos);
+    EXPECT_EQ(load(second, "s"), 400) << "twice";
+    EXPECT_EQ(second.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+    EXPECT_TRUE(second.process.send("d"));
+    EXPECT_TRUE(second.process.wait_for_output(counted(4))) << second.process.output();
+    // A snapshot of what was loaded, over the very files that it came from.
+    EXPECT_EQ(pause(second), 204);
+    EXPECT_EQ(create(second, "s"), 204);
+    EXPECT_EQ(second.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+    EXPECT_TRUE(second.process.send("e"));
+    EXPECT_TRUE(second.process.wait_for_output(counted(5)));
+    Monitor third = start_monitor("third");
+    EXPECT_EQ(load(third, "s", R"(,"resume_vm":true)"), 204);
+    EXPECT_TRUE(third.process.send("x"));
+    EXPECT_TRUE(third.process.wait_for_output(counted(5))) << third.process.output();
+  }
+}
+
+TEST_F(SnapshotTest, ClonesOfOneSnapshotDoNotMeet) {
+  {
+    Monitor first = start_counter(1);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  const std::string memory = content("s.mem");
+  std::vector<Monitor> clones;
+  for (const char* name : {"a", "b", "c"}) {
+    clones.push_back(start_monitor(name));
+    EXPECT_EQ(load(clones.back(), "s", R"(,"resume_vm":true)"), 204);
+  }
+  for (Monitor& clone : clones) {
+    for (int count = 4; count < 8; ++count) {
+      EXPECT_TRUE(clone.process.send("x"));
+      EXPECT_TRUE(clone.process.wait_for_output(counted(count))) << clone.process.output();
+    }
+  }
+  EXPECT_EQ(content("s.mem"), memory);
+}
+
+TEST_F(SnapshotTest, WhatIsNoSnapshotIsRefusedAndTheMonitorLivesOn) {
+  {
+    Monitor first = start_counter(1);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  const std::string state = content("s");
+  std::filesystem::copy_file(path_of("s.mem"), path_of("bad.mem"));
+  const Monitor monitor = start_monitor("second");
+  const auto refused = [&](const std::string& name, std::string_view why) {
+    const auto answer = monitor.answer("PUT", "/snapshot/load", load_body(name));
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_NE(answer.body.find(why), std::string::npos) << answer.body;
+  };
+  for (const std::size_t length : {std::size_t{0}, std::size_t{8}, std::size_t{100},
+                                   std::size_t{128}, std::size_t{1000}, state.size() - 1}) {
+    write_file("bad", state.substr(0, length));
+    refused("bad", "state file");
+  }
+  for (std::size_t at = 0; at < state.size(); at += 509) {
+    std::string flipped = state;
+    flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
+    write_file("bad", flipped);
+    refused("bad", at < 12 ? "it is no state file" : "damaged");
+  }
+  write_file("bad", std::string("\x00\x00\x64\x86\x84\x19\x10\x07", 8) + std::string(200, 'x'));
+  refused("bad", "Firecracker");
+  refused("none", "No such file");
+  // Memory that is not as it was.
+  write_file("bad", state);
+  std::filesystem::resize_file(path_of("bad.mem"), (64 << 20) - 4096);
+  refused("bad", "the guest's memory has 67108864");
+  std::filesystem::remove(path_of("bad.mem"));
+  refused("bad", "No such file");
+  std::filesystem::create_directory(path_of("bad.mem"));
+  refused("bad", "no regular file");
+  EXPECT_NE(monitor.answer("GET", "/").body.find("Not started"), std::string::npos);
+  EXPECT_EQ(load(monitor, "s", R"(,"resume_vm":true)"), 204);
+}
+
+TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {
+  const Monitor monitor = start_counter(1);
+  EXPECT_EQ(pause(monitor), 204);
+  EXPECT_EQ(create(monitor, "s"), 204);
+  const std::string before = content("s");
+  const auto names = scratch_names();
+  const auto create_at = [&](const std::string& state, const std::string& memory) {
+    return monitor.put(
+        "/snapshot/create",
+        fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}"}})", state, memory));
+  };
+  EXPECT_EQ(create_at(path_of("s"), path_of("no/m")), 400);
+  EXPECT_EQ(create_at(path_of("no/s"), path_of("s.mem")), 400);
+  EXPECT_EQ(create_at(path_of("s"), "/dev/null"), 400);
+  EXPECT_EQ(create_at("/dev/full", path_of("s.mem")), 400);
+  EXPECT_EQ(create_at(path_of("s"), path_of("s")), 400) << "one file for both";
+  EXPECT_EQ(create_at(path_of("s"), path_of(".")), 400);
+  EXPECT_EQ(content("s"), before);
+  EXPECT_EQ(scratch_names(), names);
+  const Monitor second = start_monitor("second");
+  EXPECT_EQ(load(second, "s"), 204);
+}
+
+}  // namespace
+}  // namespace mote::bare
