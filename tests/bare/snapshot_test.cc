@@ -33,6 +33,7 @@ class SnapshotTest : public BareTest {
  protected:
   Monitor start_monitor(const std::string& name) {
     const std::string socket = path_of(name + ".sock");
+    std::filesystem::remove(socket);
     auto process = VmmProcess::start(
         {.arguments = {"--api-sock", socket, "--log-path", write_file(name + ".log", "")}});
     EXPECT_TRUE(process) << process.error().text();
@@ -77,8 +78,10 @@ class SnapshotTest : public BareTest {
     return monitor.ask("PATCH", "/vm", R"({"state":"Paused"})");
   }
   std::string content(const std::string& name) const {
-    std::ifstream file(path_of(name), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    std::string text(std::filesystem::file_size(path_of(name)), '\0');
+    std::ifstream(path_of(name), std::ios::binary)
+        .read(text.data(), static_cast<std::streamsize>(text.size()));
+    return text;
   }
 };
 
@@ -155,7 +158,7 @@ TEST_F(SnapshotTest, WhatIsNoSnapshotIsRefusedAndTheMonitorLivesOn) {
     write_file("bad", state.substr(0, length));
     refused("bad", "state file");
   }
-  for (std::size_t at = 0; at < state.size(); at += 509) {
+  for (std::size_t at = 0; at < state.size(); at += 2503) {
     std::string flipped = state;
     flipped[at] = static_cast<char>(flipped[at] ^ 0x10);
     write_file("bad", flipped);

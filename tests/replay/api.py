@@ -6,7 +6,7 @@ import subprocess
 import time
 
 from cli import ours
-from monitor import Monitor
+from monitor import Monitor, play_earlier
 from record import load, run
 from stage import FILES, Stage, kind
 from wire import decode, describe
@@ -16,8 +16,8 @@ CONFIG = {"method": "GET", "path": "/vm/config"}
 
 
 def needs_unbuilt(record):
-    """Whether its stage is what is not built yet: a snapshot that is loaded, the PCI transport."""
-    return bool(record.get("earlier")) or "--enable-pci" in record.get("args", ())
+    """Whether its stage is what is not built yet: the PCI transport."""
+    return "--enable-pci" in record.get("args", []) + record.get("earlier_args", [])
 
 
 def _described(answer, stage):
@@ -103,6 +103,8 @@ def play(record, program, fresh):
     """The outcome of a case: fields as in a record. `fresh`: fresh_config()."""
     outcome, request = {}, record["request"]
     with Stage() as stage:
+        if record.get("earlier"):
+            outcome["earlier_status"] = play_earlier(record, program, stage)
         stage.prepare(record.get("prepare"))
         with Monitor(program, SOCKET + record.get("args", []), stage) as monitor:
             monitor.await_socket()

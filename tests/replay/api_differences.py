@@ -33,8 +33,6 @@ TOO_MUCH = r"(134217728|1099511627776|17592186044415|17592186044416|184467440737
 
 DIFFERENCES = (
     # What is not built yet.
-    Difference("snapshots are not built yet", r"(snapshot-create|snapshot-load|create|load|loaded|loaded-resumed|paused: PUT /snapshot/create"
-               r"|config after a load|full: PUT /snapshot|fresh: PUT /snapshot).*", STAGE + ("files", "earlier_status")),
     Difference("a second file of metrics is refused before it is made", r"metrics twice, other file", ("files",), may_be_absent=True),
     # JSON.
     refused("an enum written as an object is an accident of a JSON library", r".* = \{\"\w+\":null\}", ("state",)),

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import record as records
-from monitor import Monitor
+from monitor import Monitor, play_earlier
 from stage import Stage, kind
 from wire import describe
 
@@ -98,10 +98,7 @@ def play(record, program):
     outcome = {}
     with Stage() as stage:
         if record.get("earlier"):
-            with Monitor(program, ["--api-sock", "<dir>/api.sock"], stage) as earlier:
-                earlier.await_socket()
-                outcome["earlier_status"] = [earlier.ask(request).status for request in record["earlier"]]
-            os.unlink(stage / "api.sock")
+            outcome["earlier_status"] = play_earlier(record, program, stage)
         stage.prepare(record.get("prepare"))
         if "config" in record:
             stage.do_write("cfg.json", record["config"])

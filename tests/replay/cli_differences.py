@@ -19,7 +19,6 @@ DIFFERENCES = (
     # What is not built yet: refused as a wrong argument, or, in a configuration file, as an error.
     Difference("--enable-pci is not built yet", r".*(--enable-pci once|PCI|with --enable-pci).*"),
     Difference("--seccomp-filter is not built yet", r"--seccomp-filter (empty|once)", ("exit",)),
-    Difference("snapshots are not built yet", r"--(describe-snapshot|snapshot-version) .*", ("exit", "first_line", "log", "earlier_status", "stderr_nonempty")),
     # A wrong argument or file is no reason to crash: a message and a status.
     Difference("a number that is none is a wrong argument", NUMBER_CASES, ("exit", "stderr_nonempty"), may_be_absent=True),
     Difference("a wrong id is a wrong argument", IDS, ("exit", "stderr_nonempty")),

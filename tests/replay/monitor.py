@@ -103,3 +103,14 @@ class Monitor:
     def output(self):
         with open(self.stage / "stdout", encoding="utf-8", errors="replace") as out:
             return out.read()
+
+
+def play_earlier(record, program, stage):
+    """What came before a case, in another process, which is then killed: the statuses of its requests."""
+    with Monitor(program, ["--api-sock", "<dir>/api.sock", *record.get("earlier_args", ())], stage) as earlier:
+        earlier.await_socket()
+        statuses = [earlier.ask(request).status for request in record["earlier"]]
+    for name in ("api.sock", "v.sock"):
+        if os.path.exists(stage / name):
+            os.unlink(stage / name)
+    return statuses

@@ -183,7 +183,7 @@ TEST_F(Snapshots, AreCheckedAsAConfigurationIs) {
   };
   EXPECT_TRUE(refused([](auto& s) { s.config.machine.vcpu_count = 0; }));
   EXPECT_TRUE(refused([](auto& s) { s.config.machine.mem_size_mib = 1; }));
-  EXPECT_TRUE(refused([](auto& s) { s.config.network_interfaces.front().host_dev_name = ""; }));
+  EXPECT_TRUE(refused([](auto& s) { s.config.network_interfaces.front().mtu = 1; }));
   EXPECT_TRUE(refused([](auto& s) { s.memory.clear(); }));
   EXPECT_TRUE(refused([](auto& s) { s.memory.front().start = 4096; }));
   EXPECT_TRUE(refused([](auto& s) { s.memory.front().size += 4096; }));
