@@ -90,7 +90,7 @@ bool deprecated(const machine::MachineConfig& body) { return deprecated(body.cpu
 bool deprecated(const MachineUpdate& body) { return deprecated(body.cpu_template); }
 bool deprecated(const virtio::VsockConfig& body) { return body.vsock_id.has_value(); }
 bool deprecated(const SnapshotLoad& body) {
-  return body.enable_diff_snapshots || body.mem_file_path.has_value();
+  return body.enable_diff_snapshots || (body.mem_file_path && !body.mem_backend);
 }
 bool deprecated(const metadata::MmdsConfig& body) {
   return body.version == metadata::Version::V1 && metadata::parse_ipv4(body.ipv4_address);
