@@ -126,6 +126,8 @@ Result<void> start_in(const Request& request, const StartTimes& started, mode_t 
   MOTE_CHECK(take_core_cookie());
   MOTE_CHECK(hand_over(tree, request));
   MOTE_CHECK(enter_root(tree, request, found.monitor, undo));
+  if (tree.copy) MOTE_CHECK(tree.copy->wait());
+  MOTE_CHECK(leave_old_root());
   if (request.daemonize || request.new_pid_ns) {
     MOTE_CHECK(detach({.daemonize = request.daemonize, .new_pid_ns = request.new_pid_ns},
                       tree.pid_file, started.cpu, [&](std::uint64_t parents_cpu) {

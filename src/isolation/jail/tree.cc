@@ -1,15 +1,10 @@
 #include "isolation/jail/tree.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <linux/major.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include <memory>
-#include <span>
 
 namespace mote::isolation::jail {
 namespace {
@@ -32,23 +27,6 @@ Result<UniqueFd> create(const UniqueFd& directory, const std::string& name, mode
   }
   if (file) MOTE_CHECK(undo.add_removal(directory, name, false));
   return file;
-}
-
-// By sharing blocks where the filesystem can. Else by pieces of a size that stays in the
-// processor's cache: the kernel's own ways (copy_file_range, sendfile) take a third longer for a
-// file like this.
-Result<void> copy(const UniqueFd& from, const UniqueFd& to, off_t size) {
-  if (::ioctl(to.get(), FICLONE, from.get()) == 0) return {};
-  constexpr std::size_t kPiece = 128 << 10;
-  const auto piece = std::make_unique_for_overwrite<std::byte[]>(kPiece);
-  std::uint64_t offset = 0;
-  while (offset < static_cast<std::uint64_t>(size)) {
-    MOTE_TRY(const std::size_t count, read_at(from.get(), std::span(piece.get(), kPiece), offset));
-    if (count == 0) return fail(ErrorKind::kIo, "the monitor's file shrank while it was copied");
-    MOTE_CHECK_WITHIN(write_all(to.get(), std::span(piece.get(), count)), "copy the monitor");
-    offset += count;
-  }
-  return {};
 }
 
 // Makes the directory this process's alone, until hand_over(); `undo` gives it back.
@@ -86,18 +64,21 @@ Result<void> make_node(const Tree& tree, const Device& device, Undo& undo) {
   return fail_errno(errno, "make the device 'dev/{}'", device.path);
 }
 
-Result<void> make_binary(const Tree& tree, const Request& request, const ExecFile& monitor,
-                         mode_t mask, Undo& undo) {
+Result<void> make_binary(Tree& tree, const Request& request, const ExecFile& monitor, mode_t mask,
+                         Undo& undo) {
   const mode_t mode = request.share_exec ? 0 : monitor.status.st_mode & 0777U & ~mask;
   if (!request.share_exec && (mode & S_IXUSR) == 0) {
     return fail(ErrorKind::kInvalid,
                 "--exec-file: its owner may not execute a copy of it (mode {:o})", mode);
   }
-  MOTE_TRY(const UniqueFd binary, create(tree.root, monitor.name, mode, undo));
+  MOTE_TRY(UniqueFd binary, create(tree.root, monitor.name, mode, undo));
   if (request.share_exec) return {};
-  MOTE_CHECK(copy(monitor.fd, binary, monitor.status.st_size));
-  if (request.user_ns || ::fchown(binary.get(), request.uid, request.gid) == 0) return {};
-  return fail_errno(errno, "give the monitor to user {}, group {}", request.uid, request.gid);
+  if (!request.user_ns && ::fchown(binary.get(), request.uid, request.gid) < 0) {
+    return fail_errno(errno, "give the monitor to user {}, group {}", request.uid, request.gid);
+  }
+  tree.copy = std::make_unique<FileCopy>(monitor.fd, std::move(binary),
+                                         static_cast<std::uint64_t>(monitor.status.st_size));
+  return {};
 }
 
 Result<void> make_devices(const Tree& tree, const Request& request, Undo& undo) {

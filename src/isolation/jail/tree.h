@@ -1,10 +1,12 @@
 // The files of a jail: BASE/EXEC/ID/root with the monitor, device nodes and the pid file.
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "isolation/jail/directory.h"
 #include "isolation/jail/exec_file.h"
+#include "isolation/jail/file_copy.h"
 #include "isolation/jail/request.h"
 #include "isolation/jail/undo.h"
 
@@ -17,6 +19,8 @@ struct Tree {
   UniqueFd net;       // its dev/net
   UniqueFd run;       // its run
   UniqueFd pid_file;  // EXEC.pid, empty
+  // Under way; none with --share-exec. A process that is copied or replaced must wait for it first.
+  std::unique_ptr<FileCopy> copy;
 };
 
 // Makes what is not there. Directories above the root and the copy of the monitor get the modes

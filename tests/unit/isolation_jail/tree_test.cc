@@ -56,6 +56,7 @@ TEST_F(TreeTest, HasTheMonitorAndItsPlaces) {
     Undo undo;
     const auto tree = make_tree(request_, monitor_, 022, undo);
     ASSERT_TRUE(tree) << tree.error().text();
+    ASSERT_TRUE(tree->copy->wait());
     EXPECT_EQ(dir_.read("srv/monitor/vm/root/monitor"), "the program");
     EXPECT_EQ(mode_of("srv/monitor"), 0755U);
     EXPECT_EQ(mode_of("srv/monitor/vm"), 0755U);
@@ -70,6 +71,17 @@ TEST_F(TreeTest, HasTheMonitorAndItsPlaces) {
               "temporarily unavailable (EAGAIN)");
   }
   EXPECT_FALSE(fs::exists(dir_ / "srv/monitor")) << "undone";
+}
+
+TEST_F(TreeTest, SaysWhenTheMonitorCannotBeCopied) {
+  monitor_.status.st_size += 1;
+  Undo undo;
+  const auto tree = make_tree(request_, monitor_, 022, undo);
+  ASSERT_TRUE(tree);
+  const auto copied = tree->copy->wait();
+  ASSERT_FALSE(copied);
+  EXPECT_EQ(copied.error().text(),
+            "copy the monitor into the jail: the file shrank while it was copied");
 }
 
 TEST_F(TreeTest, IsClosedToOthersWhateverTheUmask) {
