@@ -81,7 +81,4 @@ DIFFERENCES = (
                ("headers",), now=lambda now: ["Connection", "close"] in now),
     Difference("errors of the HTTP layer, as above; pipelines, chunked bodies and long headers are taken; requests with two lengths, or that are none, "
                "are refused, and end the connection", r"http: .*", ("responses", "closed_by_server", "unparsed_bytes")),
-    # Last, as some of these cases are on the list for another reason as well.
-    Difference("metrics are not built yet", r"(metrics|FlushMetrics|action-running|action with payload null|config (after|of a running one after) metrics).*"
-               r"|(fresh|running|paused|full): PUT /(metrics|actions)", STAGE + ("files",), may_be_absent=True),
 )

@@ -40,6 +40,9 @@ void count_signal(api::firecracker::ProcessMetrics& counts, int signal) {
     case SIGILL:
       counts.signals.sigill = 1;
       return;
+    case SIGABRT:
+      counts.vmm.panic_count = 1;
+      return;
     case SIGSYS:
       counts.seccomp.num_faults = 1;
       return;

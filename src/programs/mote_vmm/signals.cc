@@ -18,8 +18,11 @@ namespace {
 constexpr int kFromSeccomp = 1;
 constexpr std::array kFaults{SIGSEGV, SIGBUS, SIGILL, SIGSYS};
 
-// What the first fault ends the process with; 0: there was none. Others come of what is done about
-// it.
+// The process ends by SIGABRT, as one of Firecracker's that finds a defect in itself.
+constexpr int kAborted = -1;
+
+// What the first fault ends the process with, a status or kAborted; 0: there was none. Others come
+// of what is done about it.
 std::atomic<int> fault_status = 0;
 std::atomic<void (*)(int)> words = nullptr;
 
@@ -37,17 +40,32 @@ int status_of_fault(int signal, int code) {
   return status_of_signal(signal);
 }
 
-void give_up(int) { ::_exit(fault_status); }
+// `status` as in fault_status.
+[[noreturn]] void end_at_once(int status) {
+  if (status == kAborted) die_by(SIGABRT);
+  ::_exit(status);
+}
+
+void give_up(int) { end_at_once(fault_status); }
 
 void end_by_fault(int signal, siginfo_t* info, void*) {
-  const int status = status_of_fault(signal, info->si_code);
+  // Whoever sends it from elsewhere has found no defect.
+  if (signal == SIGABRT && info->si_pid != ::getpid()) die_by(SIGABRT);
+  const int status = signal == SIGABRT ? kAborted : status_of_fault(signal, info->si_code);
   int none = 0;
-  if (!fault_status.compare_exchange_strong(none, status)) ::_exit(none);
+  if (!fault_status.compare_exchange_strong(none, status)) end_at_once(none);
   // What was interrupted may hold a lock that the last words need.
   ::signal(SIGALRM, give_up);
   ::alarm(1);
   if (const auto last_words = words.load()) last_words(signal);
-  ::_exit(status);
+  end_at_once(status);
+}
+
+void take_fault(int signal) {
+  struct sigaction action{};
+  action.sa_sigaction = end_by_fault;
+  action.sa_flags = SA_SIGINFO | SA_NODEFER;
+  ::sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -73,7 +91,11 @@ int status_of_signal(int signal) {
   }
 }
 
-void set_last_words(void (*last_words)(int signal)) { words = last_words; }
+void set_last_words(void (*last_words)(int signal)) {
+  words = last_words;
+  // By itself it ends the process, and there would be nothing to say.
+  take_fault(SIGABRT);
+}
 
 void Signals::block() {
   const sigset_t set = signal_set();
@@ -81,10 +103,7 @@ void Signals::block() {
   ::signal(SIGPIPE, SIG_IGN);
   // Sanitizers have handlers of their own, which say more.
 #if !__has_feature(address_sanitizer)
-  struct sigaction action{};
-  action.sa_sigaction = end_by_fault;
-  action.sa_flags = SA_SIGINFO | SA_NODEFER;
-  for (const int signal : kFaults) ::sigaction(signal, &action, nullptr);
+  for (const int signal : kFaults) take_fault(signal);
 #endif
 }
 
