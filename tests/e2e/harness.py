@@ -25,6 +25,19 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 exec </dev/console >/dev/console 2>&1
 """
 
+# How a guest with busybox asks the metadata service.
+SERVICE = "169.254.169.254"
+# ask METHOD PATH [HEADER...]: the response, whole
+ASK = f"""
+ask() {{
+  method=$1 path=$2; shift 2
+  {{ printf '%s %s HTTP/1.1\\r\\nConnection: close\\r\\n' $method $path
+    for header; do printf '%s\\r\\n' "$header"; done; printf '\\r\\n'; }} | nc {SERVICE} 80
+}}
+status() {{ ask "$@" | head -n 1 | cut -d ' ' -f 2; }}
+body() {{ ask "$@" | sed '1,/^\\r*$/d'; }}
+"""
+
 
 def program(name):
     return pathlib.Path(os.environ.get("MOTE_BIN", TOP / "build/release/bin")) / name
@@ -131,8 +144,8 @@ def cpio_entry(number, name, mode, data=b"", device=(0, 0)):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def make_initrd(path, script):
-    """An initramfs of busybox whose /init is the script, after mounts and with the console as its stdio."""
+def make_initrd(path, script, programs=()):
+    """An initramfs of busybox whose /init is the script, after mounts and with the console as its stdio; `programs` lie in /bin."""
     busybox = pathlib.Path(shutil.which("busybox")).read_bytes()
     entries = [
         ("bin", stat.S_IFDIR | 0o755, b"", (0, 0)),
@@ -140,9 +153,17 @@ def make_initrd(path, script):
         ("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)),
         ("bin/busybox", stat.S_IFREG | 0o755, busybox, (0, 0)),
         ("init", stat.S_IFREG | 0o755, (PROLOGUE + script).encode(), (0, 0)),
+        *((f"bin/{program.name}", stat.S_IFREG | 0o755, program.read_bytes(), (0, 0)) for program in programs),
     ]
     packed = b"".join(cpio_entry(number, *entry) for number, entry in enumerate(entries, 1))
     path.write_bytes(packed + cpio_entry(0, "TRAILER!!!", 0))
+    return path
+
+
+def compile_program(source, path):
+    """A static program of one of the C files beside this."""
+    done = run_process(["clang-19", "-O2", "-static", "-o", path, TOP / "tests/e2e" / source])
+    assert done.status == 0, done
     return path
 
 

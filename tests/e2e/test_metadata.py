@@ -11,26 +11,15 @@ import time
 
 import pytest
 
-from harness import BOOT_SECONDS, IN_LAB, Vmm, drive, make_initrd, vm_config
+from harness import ASK, BOOT_SECONDS, IN_LAB, SERVICE, Vmm, drive, make_initrd, vm_config
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
 
-SERVICE = "169.254.169.254"
 TAP = "mmdstest0"
 LARGE = "".join(f"{number:07} " for number in range(5000))
 NETWORK = f"""
 ip link set lo up; ip addr add 10.97.0.2/24 dev eth0; ip link set eth0 up
 ip route add {SERVICE} dev eth0
-"""
-# ask METHOD PATH [HEADER...]: the response, whole
-ASK = f"""
-ask() {{
-  method=$1 path=$2; shift 2
-  {{ printf '%s %s HTTP/1.1\\r\\nConnection: close\\r\\n' $method $path
-    for header; do printf '%s\\r\\n' "$header"; done; printf '\\r\\n'; }} | nc {SERVICE} 80
-}}
-status() {{ ask "$@" | head -n 1 | cut -d ' ' -f 2; }}
-body() {{ ask "$@" | sed '1,/^\\r*$/d'; }}
 """
 
 

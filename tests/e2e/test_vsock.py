@@ -16,7 +16,7 @@ import zlib
 
 import pytest
 
-from harness import BOOT_SECONDS, TOP, counted, cpio_entry, run_process, vm_config
+from harness import BOOT_SECONDS, compile_program, counted, cpio_entry, run_process, vm_config
 
 ECHO, SLOW, CALL, CHILDREN, WRITER = range(5000, 5005)
 MIB = 1 << 20
@@ -24,9 +24,7 @@ MIB = 1 << 20
 
 def peer_initrd(directory):
     """An initramfs whose first process is vsock_peer.c."""
-    binary = directory / "peer"
-    done = run_process(["clang-19", "-O2", "-static", "-o", binary, TOP / "tests/e2e/vsock_peer.c"])
-    assert done.status == 0, done
+    binary = compile_program("vsock_peer.c", directory / "peer")
     entries = [("dev", stat.S_IFDIR | 0o755, b""), ("init", stat.S_IFREG | 0o755, binary.read_bytes())]
     packed = b"".join(cpio_entry(number, *entry) for number, entry in enumerate(entries, 1))
     packed += cpio_entry(3, "dev/console", stat.S_IFCHR | 0o600, device=(5, 1)) + cpio_entry(0, "TRAILER!!!", 0)
