@@ -3,12 +3,17 @@
 //   api_timer start SOCKET -- COMMAND [ARG...]
 //   api_timer trips SOCKET COUNT METHOD PATH [BODY]
 //   api_timer fleet DIRECTORY COUNT KERNEL PROGRAM
+//   api_timer boot SOCKET KERNEL INITRD CMDLINE MIB -- COMMAND [ARG...]
 //
 // start: runs a command that serves SOCKET; one line, `wall=NS cpu=NS pss=KIB`: from just before
 // posix_spawn until it has answered GET /, the CPU time that it has used by then, and its share of
 // memory. trips: a line of nanoseconds for each of COUNT requests, one after the other on one
 // connection. fleet: starts COUNT copies of PROGRAM, each with a socket of its own in DIRECTORY,
 // configures and starts a microVM with KERNEL through each, and prints `wall=NS` for all of them.
+// boot: runs a command that serves SOCKET and whose guest says that it runs by a byte 1 on standard
+// output, and ends; one line, `start=NS first=NS exit=NS cpu=NS status=N`: from just before
+// posix_spawn to InstanceStart, from InstanceStart to that byte (-1: it did not come) and to the
+// process's end, its CPU time and status.
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,11 +43,16 @@ static _Noreturn void fail(const char* what) {
   exit(1);
 }
 
-static pid_t spawn(char** command) {
+// `out`: its standard output; -1: nobody reads it.
+static pid_t spawn(char** command, int out) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  if (out >= 0) {
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+  } else {
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  }
   pid_t child = -1;
   errno = posix_spawnp(&child, command[0], &actions, NULL, command, environ);
   if (errno != 0) {
@@ -113,7 +123,7 @@ static int start(char** arguments, int count) {
   }
   unlink(arguments[0]);
   const long long began = now_ns();
-  const pid_t child = spawn(arguments + 2);
+  const pid_t child = spawn(arguments + 2, -1);
   const int client = connect_to(arguments[0]);
   ask(client, "GET", "/", NULL);
   const long long wall = now_ns() - began;
@@ -159,7 +169,7 @@ static int fleet(char** arguments, int count) {
     char path[108];
     snprintf(path, sizeof path, "%s/%ld", arguments[0], i);
     char* command[] = {arguments[3], "--api-sock", path, NULL};
-    children[i] = spawn(command);
+    children[i] = spawn(command, -1);
     const int client = connect_to(path);
     ask(client, "PUT", "/machine-config", "{\"vcpu_count\":1,\"mem_size_mib\":128}");
     ask(client, "PUT", "/boot-source", boot);
@@ -176,6 +186,58 @@ static int fleet(char** arguments, int count) {
   return 0;
 }
 
+static long long time_ns(struct timeval time) {
+  return time.tv_sec * 1000000000LL + time.tv_usec * 1000LL;
+}
+
+// Reads to the end of `fd`; when the first byte 1 came, or -1.
+static long long await_byte(int fd) {
+  static char buffer[kBuffer];
+  long long when = -1;
+  ssize_t got;
+  while ((got = read(fd, buffer, sizeof buffer)) > 0) {
+    if (when < 0 && memchr(buffer, 1, (size_t)got) != NULL) {
+      when = now_ns();
+    }
+  }
+  return when;
+}
+
+static int boot(char** arguments, int count) {
+  if (count < 7 || strcmp(arguments[5], "--") != 0) {
+    return 2;
+  }
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) < 0) {
+    fail("make a pipe");
+  }
+  char machine[100];
+  char source[8192];
+  snprintf(machine, sizeof machine, "{\"vcpu_count\":1,\"mem_size_mib\":%s}", arguments[4]);
+  snprintf(source, sizeof source,
+           "{\"kernel_image_path\":\"%s\",\"initrd_path\":\"%s\",\"boot_args\":\"%s\"}",
+           arguments[1], arguments[2], arguments[3]);
+  unlink(arguments[0]);
+  const long long began = now_ns();
+  const pid_t child = spawn(arguments + 6, ends[1]);
+  close(ends[1]);
+  const int client = connect_to(arguments[0]);
+  ask(client, "PUT", "/machine-config", machine);
+  ask(client, "PUT", "/boot-source", source);
+  const long long started = now_ns();
+  ask(client, "PUT", "/actions", "{\"action_type\":\"InstanceStart\"}");
+  const long long first = await_byte(ends[0]);
+  int status = 0;
+  struct rusage usage;
+  wait4(child, &status, 0, &usage);
+  printf("start=%lld first=%lld exit=%lld cpu=%lld status=%d\n", started - began,
+         first < 0 ? -1 : first - started, now_ns() - started,
+         time_ns(usage.ru_utime) + time_ns(usage.ru_stime),
+         WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  unlink(arguments[0]);
+  return 0;
+}
+
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
   int result = 2;
@@ -185,6 +247,8 @@ int main(int argc, char** argv) {
     result = trips(argv + 2, argc - 2);
   } else if (argc > 2 && strcmp(argv[1], "fleet") == 0) {
     result = fleet(argv + 2, argc - 2);
+  } else if (argc > 2 && strcmp(argv[1], "boot") == 0) {
+    result = boot(argv + 2, argc - 2);
   }
   if (result == 2) {
     fprintf(stderr, "usage: see bench/api_timer.c\n");
