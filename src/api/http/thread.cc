@@ -29,6 +29,8 @@ ServerThread::~ServerThread() {
 void ServerThread::main() {
   log::name_thread("fc_api");
   log::info("The API is served.");
+  started_.test_and_set();
+  started_.notify_all();
   if (const auto ran = loop_->run(); !ran) log::error("The API ends: {}", ran.error().text());
 }
 

@@ -1,6 +1,7 @@
 // ServerThread runs a Server on a thread and an event loop of its own.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <thread>
 
@@ -22,10 +23,14 @@ class ServerThread {
   // ends the thread.
   ~ServerThread();
 
+  // Waits until it serves, and has logged that it does.
+  void await_start() const { started_.wait(false); }
+
  private:
   ServerThread() = default;
   void main();
 
+  std::atomic_flag started_;
   std::unique_ptr<EventLoop> loop_;
   std::unique_ptr<Server> server_;
   std::thread thread_;

@@ -129,6 +129,9 @@ Result<std::string> Service::config_text() const {
 
 Result<void> Service::load_config(const std::string& text) {
   MOTE_TRY(auto file, api::firecracker::parse_config(text));
+  // Its section `logger` may lead the log elsewhere: who reads it here learns first that there is
+  // an API.
+  server_->await_start();
   MOTE_CHECK(controller_.load(std::move(file)));
   return controller_.start();
 }
