@@ -10,11 +10,13 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(__file__))
 import harness  # noqa: E402
+import jailing  # noqa: E402
 import sharing  # noqa: E402
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "reference: boots the kernel of $MOTE_SHARED, skipped where there is none")
+    config.addinivalue_line("markers", "unjailed(reason): not with MOTE_JAILED=1")
     shared = sharing.plugin()
     if shared:
         config.pluginmanager.register(shared, "sharing")
@@ -24,6 +26,17 @@ def pytest_configure(config):
 def a_kvm():
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         pytest.skip("/dev/kvm is missing or not permitted: see mote doctor")
+
+
+def pytest_runtest_setup(item):
+    mark = item.get_closest_marker("unjailed")
+    if jailing.JAILED and mark:
+        pytest.skip(f"in a jail: {mark.args[0]}")
+
+
+def pytest_unconfigure():
+    if jailing.JAILED:
+        jailing.remove()
 
 
 def built(variable, *command):

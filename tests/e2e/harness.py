@@ -12,6 +12,8 @@ import subprocess
 import threading
 import time
 
+import jailing
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 IN_LAB = os.environ.get("LAB") == "1"
 BOOT_SECONDS = 240 if IN_LAB else 60  # far more than a boot takes: for hosts with other work
@@ -103,8 +105,12 @@ class Vmm:
         self.directory = directory
 
     def command(self, config, *flags):
-        (self.directory / "vm.json").write_text(config if isinstance(config, str) else json.dumps(config))
-        return [program("mote-vmm"), "--no-api", "--config-file", "vm.json", *flags]
+        command = [program("mote-vmm"), "--no-api", "--config-file", "vm.json", *flags]
+        file = self.directory / "vm.json"
+        if jailing.JAILED:
+            command, config, file = jailing.command(program(".").resolve(), config, self.directory, flags)
+        file.write_text(config if isinstance(config, str) else json.dumps(config))
+        return command
 
     def run(self, config, *flags, **how):
         return run_process(self.command(config, *flags), cwd=self.directory, **how)

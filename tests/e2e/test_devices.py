@@ -2,6 +2,7 @@
 
 import os
 
+import jailing
 import pytest
 
 from harness import drive, make_initrd, vm_config
@@ -35,7 +36,8 @@ def test_one_of_each(vmm, kernel, tmp_path):
     config["vsock"] = {"guest_cid": 3, "uds_path": "v.sock"}
     config["entropy"] = {}
     config["balloon"] = {"amount_mib": 8, "deflate_on_oom": True, "stats_polling_interval_s": 1}
-    outcome = vmm.run(config)
+    with jailing.tap("motetest0"):
+        outcome = vmm.run(config)
     assert outcome.status == 0, outcome
     facts = outcome.facts
     assert facts["found"].split() == ["2:virtio_blk", "1:virtio_net", "19:vmw_vsock_virtio_transport", "4:virtio_rng", "5:virtio_balloon"]

@@ -9,6 +9,7 @@ import subprocess
 import threading
 import time
 
+import jailing
 import pytest
 
 from harness import ASK, BOOT_SECONDS, IN_LAB, SERVICE, Vmm, drive, make_initrd, vm_config
@@ -31,7 +32,7 @@ class Tap:
     """A tap, and every frame that came out of it for the service."""
 
     def __enter__(self):
-        ip("tuntap", "add", TAP, "mode", "tap", "vnet_hdr")
+        ip("tuntap", "add", TAP, "mode", "tap", "vnet_hdr", *jailing.tap_owner())
         ip("addr", "add", "10.97.0.1/24", "dev", TAP)
         ip("link", "set", TAP, "up")
         self.stray, self.seen = [], 0

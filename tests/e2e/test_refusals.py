@@ -183,6 +183,7 @@ def test_arguments(flags):
     check_refused(run_process([program("mote-vmm"), *flags], timeout=10), status=BAD_ARGUMENTS)
 
 
+@pytest.mark.unjailed("the jailer gives the id")
 def test_an_id_that_is_no_id(vmm, kernel):
     check_refused(vmm.run(vm_config(kernel), "--id", "a/b"), "a/b", status=BAD_ARGUMENTS)
 
