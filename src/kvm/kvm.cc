@@ -166,6 +166,14 @@ Result<void> Vm::clear_slot(std::uint32_t slot, const memory::Range& range) cons
   return {};
 }
 
+Result<void> Vm::take_dirty_log(std::uint32_t slot, std::span<std::uint64_t> words) const {
+  kvm_dirty_log log{};
+  log.slot = slot;
+  log.dirty_bitmap = words.data();
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_DIRTY_LOG, &log));
+  return {};
+}
+
 Result<void> Vm::reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const {
   MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSS_ADDR, tss));
   MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_IDENTITY_MAP_ADDR, &identity_map));

@@ -133,6 +133,9 @@ class Vm {
                         std::uint32_t flags) const;
   // The same with size 0: removes the slot, which had `range`.
   Result<void> clear_slot(std::uint32_t slot, const memory::Range& range) const;
+  // KVM_GET_DIRTY_LOG: which pages of a slot that logs them (KVM_MEM_LOG_DIRTY_PAGES) the guest
+  // wrote since it was asked before, a bit a page; `words` has one for every 64, begun ones too.
+  Result<void> take_dirty_log(std::uint32_t slot, std::span<std::uint64_t> words) const;
   // KVM_SET_TSS_ADDR and KVM_SET_IDENTITY_MAP_ADDR: three pages and one page of guest-physical
   // addresses without memory, which KVM needs to run real mode on Intel processors.
   Result<void> reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const;

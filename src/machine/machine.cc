@@ -89,6 +89,20 @@ Result<MachineState> Machine::save() {
   return state;
 }
 
+Result<void> Machine::collect_dirty_pages() {
+  if (!memory_.config().track_dirty_pages) return {};
+  std::map<std::uint32_t, memory::Range> slots = slots_.logged();
+  std::uint32_t number = 0;
+  for (const memory::RegionView& region : memory_.regions()) slots[number++] = region.range;
+  std::vector<std::uint64_t> words;
+  for (const auto& [slot, range] : slots) {
+    words.assign((range.size / memory::kPageSize + 63) / 64, 0);
+    MOTE_CHECK(vm_.take_dirty_log(slot, words));
+    memory_.merge_dirty(range.start, words);
+  }
+  return {};
+}
+
 void Machine::end(devices::End end) {
   {
     MutexLock lock(end_mutex_);

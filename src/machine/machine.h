@@ -81,6 +81,9 @@ class Machine {
   Result<void> run() REQUIRES(kMachineThread);
   // Parks the vCPUs and takes the devices' queues, with nothing in flight.
   void pause() REQUIRES(kMachineThread);
+  // Marks in memory() which pages the guest wrote, as KVM has noted them up to now; nothing where
+  // pages are not tracked. Of a paused machine.
+  Result<void> collect_dirty_pages() REQUIRES(kMachineThread);
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
   // Ends the VM from outside; on_end() follows. From the machine thread or a

@@ -76,6 +76,30 @@ Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<M
   return {};
 }
 
+// Has `file` begin as the file whose place it takes, where there is one.
+Result<void> begin_with_old(const NewFile& file, std::uint64_t size) {
+  const auto old = open_file(file.target(), O_RDONLY | O_NONBLOCK);
+  if (!old) {
+    if (old.error().kind() == ErrorKind::kNotFound) return {};
+    return std::unexpected(old.error());
+  }
+  struct stat facts{};
+  if (::fstat(old->get(), &facts) < 0) return fail_errno(errno, "look at it");
+  if (static_cast<std::uint64_t>(facts.st_size) > size) {
+    return fail(ErrorKind::kInvalid,
+                "the file there has {} bytes, and guest memory {}: it is of another machine",
+                facts.st_size, size);
+  }
+  return snapshot::copy_file(old->get(), file.fd());
+}
+
+Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind,
+                          const NewFile& file) {
+  if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd());
+  MOTE_CHECK(begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory))));
+  return snapshot::write_changes(memory, file.fd());
+}
+
 Result<UniqueFd> open_memory(const std::string& path, std::uint64_t size) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     return fail(ErrorKind::kInvalid, "{} is no path of a file", json::quote(path));
@@ -95,8 +119,8 @@ Result<UniqueFd> open_memory(const std::string& path, std::uint64_t size) {
 
 }  // namespace
 
-Result<void> create_snapshot(Machine& machine, const VmConfig& config, const SnapshotPaths& paths,
-                             const std::string& maker) {
+Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
+                             const SnapshotPaths& paths, const std::string& maker) {
   MOTE_TRY(MachineState own, machine.save());
   const SnapshotState state{.memory = snapshot::parts_of(machine.memory()),
                             .config = config,
@@ -116,9 +140,12 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, const Sna
   if (!memory_file) return std::unexpected(std::move(memory_file.error()).within("mem_file_path"));
   MOTE_CHECK_WITHIN(write_at(state_file->fd(), bytes, 0), "snapshot_path: write {}",
                     json::quote(paths.state));
-  MOTE_CHECK_WITHIN(snapshot::write_memory(machine.memory(), memory_file->fd()),
-                    "mem_file_path: write {}", json::quote(paths.memory));
+  MOTE_CHECK(machine.collect_dirty_pages());
+  MOTE_CHECK_WITHIN(write_memory(machine.memory(), kind, *memory_file), "mem_file_path: write {}",
+                    json::quote(paths.memory));
   MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
+  // It is where the next one goes on from, whatever becomes of the state.
+  machine.memory().clear_dirty();
   MOTE_CHECK_WITHIN(state_file->commit(), "snapshot_path");
   return {};
 }

@@ -29,11 +29,16 @@ struct SnapshotPaths {
   std::string memory;
 };
 
+// What of memory a snapshot has: all; or what was written since the last snapshot (where pages are
+// not tracked: since the start, or the load), laid over the memory file where there is one.
+enum class SnapshotKind { kFull, kDiff };
+
 // Writes a snapshot of `machine`, which is paused and whose configuration is `config`. `maker` is
 // the program: "mote-vmm 0.1.0". Either file is whole or what it was before, also where this fails;
 // the memory is in place before the state is.
-Result<void> create_snapshot(Machine& machine, const VmConfig& config, const SnapshotPaths& paths,
-                             const std::string& maker) REQUIRES(kMachineThread);
+Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
+                             const SnapshotPaths& paths, const std::string& maker)
+    REQUIRES(kMachineThread);
 
 // A state file that was read and whose configuration is sound. Nothing of it was tried on this
 // host.

@@ -91,26 +91,6 @@ void advise(const MemoryConfig& config, const MappedMemory& mapping) {
 
 }  // namespace
 
-DirtyBitmap::DirtyBitmap(std::uint64_t bytes) : words_((bytes / kPageSize + 63) / 64) {}
-
-void DirtyBitmap::mark(std::uint64_t offset, std::uint64_t length) {
-  if (length == 0) return;
-  for (std::uint64_t page = offset / kPageSize; page <= (offset + length - 1) / kPageSize; ++page) {
-    words_[page / 64].fetch_or(std::uint64_t{1} << (page % 64), std::memory_order_relaxed);
-  }
-}
-
-bool DirtyBitmap::test(std::uint64_t page) const {
-  return (words_[page / 64].load(std::memory_order_relaxed) >> (page % 64) & 1) != 0;
-}
-
-std::vector<std::uint64_t> DirtyBitmap::take() {
-  std::vector<std::uint64_t> taken;
-  taken.reserve(words_.size());
-  for (auto& word : words_) taken.push_back(word.exchange(0, std::memory_order_relaxed));
-  return taken;
-}
-
 bool GuestSlice::read(std::uint64_t offset, std::span<std::byte> into) const {
   if (!inside(offset, into.size())) return false;
   if (!into.empty()) std::memcpy(into.data(), host_ + offset, into.size());
@@ -310,6 +290,7 @@ Result<std::uint64_t> GuestMemory::discard(const GuestSlice& slice) const {
   if (!discard_pages(region->mapping.data() + start, end - start, *region->backing)) {
     return fail_errno(errno, "give {} bytes of guest memory back to the host", end - start);
   }
+  if (region->dirty) region->dirty->mark(start, end - start);
   return end - start;
 }
 
@@ -343,6 +324,20 @@ Result<void> GuestMemory::lay_file_over(const Range& range, int fd, std::uint64_
   }
   ::madvise(part.host_, range.size, MADV_DONTDUMP);
   return {};
+}
+
+const GuestMemory::Region* GuestMemory::region_at(GuestAddress address) const {
+  const auto has = [address](const Region& region) {
+    return address >= region.range.start && address < region.range.end();
+  };
+  for (const Region& region : regions_) {
+    if (has(region)) return &region;
+  }
+  for (const Attached* at = attached_->head.load(std::memory_order_acquire); at != nullptr;
+       at = at->next.get()) {
+    if (has(at->region)) return &at->region;
+  }
+  return nullptr;
 }
 
 std::vector<Range> GuestMemory::contents() const {

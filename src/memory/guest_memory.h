@@ -71,6 +71,10 @@ class DirtyBitmap {
   bool test(std::uint64_t page) const;
   // Takes all bits and clears them, 64 pages a word.
   std::vector<std::uint64_t> take();
+  // Words of 64 pages from `first_page` on, a multiple of 64: marks what they have set, or copies
+  // what is set here. Pages behind the last are left out, and not set.
+  void merge(std::uint64_t first_page, std::span<const std::uint64_t> words);
+  void copy(std::uint64_t first_page, std::span<std::uint64_t> words) const;
 
  private:
   std::vector<std::atomic<std::uint64_t>> words_;
@@ -217,8 +221,8 @@ class GuestMemory {
 
   // Gives the whole pages of `slice` (of 2 MiB where that is the backing) back to the host: they
   // read as zeros, and cost nothing until they are touched. Returns the bytes of these pages, 0
-  // where none is whole. Pages do not become dirty by it: whoever gives memory up does not care
-  // what it holds. Errors: memory that is a file's (kInvalid); the host refuses.
+  // where none is whole. They become dirty by it. Errors: memory that is a file's (kInvalid); the
+  // host refuses.
   Result<std::uint64_t> discard(const GuestSlice& slice) const;
 
   // Lays the file `fd`, from `offset` on, over memory that a device brought and which is the range
@@ -226,6 +230,16 @@ class GuestMemory {
   // file's from now on, private. For memory that was made by map_file(), whose plugged memory is
   // given back accordingly.
   Result<void> lay_file_over(const Range& range, int fd, std::uint64_t offset) const;
+
+  // Where pages are tracked, for a range in one region that starts at a multiple of 64 pages. What
+  // KVM noted becomes dirty; `words` are as DirtyBitmap's.
+  void merge_dirty(GuestAddress start, std::span<const std::uint64_t> words) const;
+  // What is dirty from `start` on; false: pages are not tracked there.
+  bool dirty_pages(GuestAddress start, std::span<std::uint64_t> words) const;
+  // A range of whole pages in one region has become another by what is no write.
+  void mark_dirty(const Range& range) const;
+  // Nothing is dirty any more.
+  void clear_dirty() const;
 
   // RAM, without what devices brought.
   std::vector<RegionView> regions() const;
@@ -265,6 +279,7 @@ class GuestMemory {
 
   GuestMemory() = default;
   static Result<GuestMemory> make(const MemoryConfig& config, int file);
+  const Region* region_at(GuestAddress address) const;
   const Region* region_of(const GuestSlice& slice) const;
 
   MemoryConfig config_;

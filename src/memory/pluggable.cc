@@ -128,6 +128,7 @@ Result<void> PluggableMemory::plug(std::uint64_t first, std::uint64_t count) {
 }
 
 bool PluggableMemory::discard(std::uint64_t offset, std::uint64_t length) {
+  space_.memory().mark_dirty({.start = range_.start + offset, .size = length});
   return discard_pages(host_ + offset, length, space_.memory().config().backing);
 }
 

@@ -1,24 +1,24 @@
 #include "snapshot/memory_file.h"
 
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <numeric>
+#include <optional>
+#include <span>
 
 #include "base/unique_fd.h"
+#include "snapshot/changed_pages.h"
 
 namespace mote::snapshot {
 namespace {
 
 using memory::kPageSize;
-
-// Looked at in one go. A block that can be unplugged is no smaller.
-constexpr std::uint64_t kChunk = 2 << 20;
-constexpr std::size_t kChunkPages = kChunk / kPageSize;
 
 bool is_zero(const std::byte* page) {
   static constexpr std::array<std::byte, kPageSize> kZeros{};
@@ -30,9 +30,7 @@ bool is_zero(const std::byte* page) {
 class Untouched {
  public:
   explicit Untouched(memory::Backing backing) {
-    struct sysinfo host{};
-    const bool swaps = ::sysinfo(&host) < 0 || host.totalswap != 0;
-    can_tell_ = !swaps &&
+    can_tell_ = !host_swaps() &&
                 (backing == memory::Backing::kAnonymous || backing == memory::Backing::kHugetlb2M);
   }
   void look(const iovec& chunk) {
@@ -46,19 +44,46 @@ class Untouched {
   std::array<unsigned char, kChunkPages> resident_{};
 };
 
-Result<void> write_chunk(const iovec& chunk, Untouched& untouched, int fd, std::uint64_t offset) {
-  untouched.look(chunk);
-  const auto* const bytes = static_cast<const std::byte*>(chunk.iov_base);
-  const std::size_t pages = chunk.iov_len / kPageSize;
+// Writes the pages of a chunk that `wanted` wants, runs of them at once.
+template <typename Wanted>
+Result<void> write_runs(std::span<const std::byte> chunk, int fd, std::uint64_t offset,
+                        Wanted&& wanted) {
+  const std::size_t pages = chunk.size() / kPageSize;
   std::size_t run = 0;  // the first page of those that are to be written
   for (std::size_t page = 0; page <= pages; ++page) {
-    const bool wanted = page < pages && !untouched[page] && !is_zero(bytes + page * kPageSize);
-    if (wanted) continue;
+    if (page < pages && wanted(page)) continue;
     if (page > run) {
-      const std::span part(bytes + run * kPageSize, (page - run) * kPageSize);
-      MOTE_CHECK(write_at(fd, part, offset + run * kPageSize));
+      MOTE_CHECK(write_at(fd, chunk.subspan(run * kPageSize, (page - run) * kPageSize),
+                          offset + run * kPageSize));
     }
     run = page + 1;
+  }
+  return {};
+}
+
+std::span<const std::byte> bytes_of(const iovec& part) {
+  return {static_cast<const std::byte*>(part.iov_base), part.iov_len};
+}
+
+// Calls `each(start, length, host, offset)` for every chunk of memory, `host` where it is plugged;
+// the file is as long as all of them before.
+template <typename Each>
+Result<void> each_chunk(const memory::GuestMemory& memory, int fd, Each&& each) {
+  const std::vector<MemoryPart> parts = parts_of(memory);
+  if (::ftruncate(fd, static_cast<off_t>(size_of(parts))) < 0) {
+    return fail_errno(errno, "make the file {} bytes long", size_of(parts));
+  }
+  std::uint64_t offset = 0;
+  for (const MemoryPart& part : parts) {
+    for (std::uint64_t at = 0; at < part.size; at += kChunk) {
+      const std::uint64_t length = std::min(kChunk, part.size - at);
+      std::optional<iovec> host;
+      if (const auto slice = memory.find(part.start + at, length, memory::Access::kRead)) {
+        host = slice->lend_for_reading();
+      }
+      MOTE_CHECK(each(part.start + at, length, host, offset + at));
+    }
+    offset += part.size;
   }
   return {};
 }
@@ -79,24 +104,60 @@ std::uint64_t size_of(const std::vector<MemoryPart>& parts) {
 }
 
 Result<void> write_memory(const memory::GuestMemory& memory, int fd) {
-  const std::vector<MemoryPart> parts = parts_of(memory);
-  if (::ftruncate(fd, static_cast<off_t>(size_of(parts))) < 0) {
-    return fail_errno(errno, "make the file {} bytes long", size_of(parts));
-  }
   Untouched untouched(memory.config().backing);
-  std::uint64_t offset = 0;
-  for (const MemoryPart& part : parts) {
-    for (std::uint64_t at = 0; at < part.size; at += kChunk) {
-      const std::uint64_t length = std::min(kChunk, part.size - at);
-      // What is unplugged is not found.
-      const auto slice = memory.find(part.start + at, length, memory::Access::kRead);
-      if (slice) {
-        MOTE_CHECK(write_chunk(slice->lend_for_reading(), untouched, fd, offset + at));
+  return each_chunk(memory, fd,
+                    [&](memory::GuestAddress, std::uint64_t, const std::optional<iovec>& host,
+                        std::uint64_t offset) -> Result<void> {
+                      if (!host) return {};
+                      untouched.look(*host);
+                      const auto bytes = bytes_of(*host);
+                      return write_runs(bytes, fd, offset, [&](std::size_t page) {
+                        return !untouched[page] && !is_zero(bytes.data() + page * kPageSize);
+                      });
+                    });
+}
+
+Result<void> write_changes(const memory::GuestMemory& memory, int fd) {
+  ChangedPages changed(memory);
+  // What is unplugged has become zeros.
+  const std::vector<std::byte> zeros(kChunk);
+  return each_chunk(memory, fd,
+                    [&](memory::GuestAddress start, std::uint64_t length,
+                        const std::optional<iovec>& host, std::uint64_t offset) -> Result<void> {
+                      changed.look(start, length, host);
+                      const auto bytes = host ? bytes_of(*host) : std::span(zeros).first(length);
+                      return write_runs(bytes, fd, offset,
+                                        [&](std::size_t page) { return changed[page]; });
+                    });
+}
+
+Result<void> lay_over(int diff, int base) {
+  std::vector<std::byte> buffer(1 << 20);
+  off_t at = 0;
+  while ((at = ::lseek(diff, at, SEEK_DATA)) >= 0) {
+    const off_t end = ::lseek(diff, at, SEEK_HOLE);
+    if (end < 0) return fail_errno(errno, "find what the file has");
+    while (at < end) {
+      const auto wanted =
+          std::span(buffer).first(std::min(buffer.size(), static_cast<std::size_t>(end - at)));
+      MOTE_TRY(const std::size_t count, read_at(diff, wanted, static_cast<std::uint64_t>(at)));
+      if (count < wanted.size()) {
+        return fail(ErrorKind::kIo, "the file became shorter while it was copied");
       }
+      MOTE_CHECK(write_at(base, wanted, static_cast<std::uint64_t>(at)));
+      at += static_cast<off_t>(count);
     }
-    offset += part.size;
   }
+  // No data behind the last.
+  if (errno != ENXIO) return fail_errno(errno, "find what the file has");
   return {};
+}
+
+Result<void> copy_file(int from, int fd) {
+  if (::ioctl(fd, FICLONE, from) == 0) return {};
+  const off_t size = ::lseek(from, 0, SEEK_END);
+  if (size < 0 || ::ftruncate(fd, size) < 0) return fail_errno(errno, "make it as long as the old");
+  return lay_over(from, fd);
 }
 
 }  // namespace mote::snapshot

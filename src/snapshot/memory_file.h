@@ -26,4 +26,17 @@ std::uint64_t size_of(const std::vector<MemoryPart>& parts);
 // that is zero. It takes no memory: pages that were never touched stay so where the host can tell.
 Result<void> write_memory(const memory::GuestMemory& memory, int fd);
 
+// Writes what of `memory`, whose guest is paused, has become another since it was last clean into
+// `fd`, zeros too: laid over the file of before, it is what write_memory() would write. Where pages
+// are tracked that is what they say. Else it is what is this process's own: since it made the
+// memory, or loaded it.
+Result<void> write_changes(const memory::GuestMemory& memory, int fd);
+
+// Lays the file of changes `diff` over the memory file `base`: what `diff` has, holes apart.
+Result<void> lay_over(int diff, int base);
+
+// Makes `fd`, an empty file, a copy of `from`, holes included; without a copy of the data where the
+// file system can share it.
+Result<void> copy_file(int from, int fd);
+
 }  // namespace mote::snapshot

@@ -1,9 +1,13 @@
 // Snapshots as a client of the API makes them: a guest that counts goes on counting in another
 // process, in several at once, and what is no snapshot is refused by a monitor that lives on.
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <fstream>
 
 #include "bare_test.h"
 #include "engine/api_client.h"
+#include "snapshot/memory_file.h"
 
 namespace mote::bare {
 namespace {
@@ -77,6 +81,12 @@ class SnapshotTest : public BareTest {
   static int pause(const Monitor& monitor) {
     return monitor.ask("PATCH", "/vm", R"({"state":"Paused"})");
   }
+  // What a file takes of the disk.
+  std::int64_t sparse_size(const std::string& name) const {
+    struct stat facts{};
+    EXPECT_EQ(::stat(path_of(name).c_str(), &facts), 0);
+    return facts.st_blocks * 512;
+  }
   std::string content(const std::string& name) const {
     std::string text(std::filesystem::file_size(path_of(name)), '\0');
     std::ifstream(path_of(name), std::ios::binary)
@@ -137,6 +147,58 @@ TEST_F(SnapshotTest, ClonesOfOneSnapshotDoNotMeet) {
     }
   }
   EXPECT_EQ(content("s.mem"), memory);
+}
+
+// Ten changes over one whole file are the whole file of the end, byte for byte, tracked or not.
+TEST_F(SnapshotTest, AChainOfChangesIsTheWhole) {
+  for (const bool tracked : {true, false}) {
+    SCOPED_TRACE(tracked);
+    Monitor monitor = start_counter(1, tracked ? R"(,"track_dirty_pages":true)" : "");
+    const auto resume = [&] {
+      EXPECT_EQ(monitor.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+    };
+    EXPECT_EQ(pause(monitor), 204);
+    std::filesystem::remove(path_of("base.mem"));
+    EXPECT_EQ(create(monitor, "base"), 204);
+    for (int round = 0; round < 10; ++round) {
+      resume();
+      EXPECT_TRUE(monitor.process.send("x"));
+      EXPECT_TRUE(monitor.process.wait_for_output(counted(4 + round))) << monitor.process.output();
+      EXPECT_EQ(pause(monitor), 204);
+      const std::string name = fmt::format("diff{}", round % 2);
+      std::filesystem::remove(path_of(name + ".mem"));
+      EXPECT_EQ(create(monitor, name, "Diff"), 204);
+      // A request may lay it over the file itself, as the last one does.
+      if (round == 9) {
+        EXPECT_EQ(create(monitor, "base", "Diff"), 204);
+      }
+      const auto diff = open_file(path_of(name + ".mem"), O_RDONLY);
+      const auto base = open_file(path_of("base.mem"), O_RDWR);
+      ASSERT_TRUE(diff && base);
+      EXPECT_TRUE(snapshot::lay_over(diff->get(), base->get()));
+      EXPECT_LT(sparse_size(name + ".mem"), 1 << 20);
+    }
+    EXPECT_EQ(create(monitor, "whole"), 204);
+    EXPECT_TRUE(content("base.mem") == content("whole.mem"));
+    Monitor second = start_monitor("second");
+    EXPECT_EQ(load(second, "base", R"(,"resume_vm":true,"track_dirty_pages":true)"), 204);
+    EXPECT_TRUE(second.process.send("x"));
+    EXPECT_TRUE(second.process.wait_for_output(counted(14))) << second.process.output();
+    // And from there on.
+    EXPECT_EQ(pause(second), 204);
+    EXPECT_EQ(create(second, "base", "Diff"), 204);
+    EXPECT_EQ(create(second, "whole"), 204);
+    EXPECT_TRUE(content("base.mem") == content("whole.mem"));
+  }
+}
+
+TEST_F(SnapshotTest, ChangesAreNotLaidOverTheMemoryOfALargerMachine) {
+  const Monitor monitor = start_counter(1);
+  EXPECT_EQ(pause(monitor), 204);
+  write_file("s.mem", "");
+  std::filesystem::resize_file(path_of("s.mem"), (64 << 20) + 1);
+  EXPECT_EQ(create(monitor, "s", "Diff"), 400);
+  EXPECT_EQ(std::filesystem::file_size(path_of("s.mem")), (64U << 20) + 1);
 }
 
 TEST_F(SnapshotTest, WhatIsNoSnapshotIsRefusedAndTheMonitorLivesOn) {

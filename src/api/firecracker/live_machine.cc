@@ -53,10 +53,11 @@ Result<std::unique_ptr<RealMachine>> RealMachine::restore(EventLoop& loop,
 }
 
 Result<void> RealMachine::create_snapshot(const machine::VmConfig& config,
+                                          machine::SnapshotKind kind,
                                           const machine::SnapshotPaths& paths,
                                           const std::string& maker) {
   machine::kMachineThread.assert_held();
-  return machine::create_snapshot(*machine_, config, paths, maker);
+  return machine::create_snapshot(*machine_, config, kind, paths, maker);
 }
 
 Result<void> RealMachine::run() {

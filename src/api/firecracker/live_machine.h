@@ -24,7 +24,7 @@ class LiveMachine {
   virtual Result<void> press_ctrl_alt_del() = 0;
   virtual void count(machine::MachineCounts& into) const = 0;
   // As machine::create_snapshot().
-  virtual Result<void> create_snapshot(const machine::VmConfig& config,
+  virtual Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                        const machine::SnapshotPaths& paths,
                                        const std::string& maker) = 0;
   template <typename D>
@@ -66,7 +66,8 @@ class RealMachine final : public LiveMachine {
   void pause() override;
   Result<void> press_ctrl_alt_del() override;
   void count(machine::MachineCounts& into) const override { machine_->count(into); }
-  Result<void> create_snapshot(const machine::VmConfig& config, const machine::SnapshotPaths& paths,
+  Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
+                               const machine::SnapshotPaths& paths,
                                const std::string& maker) override;
 
  private:

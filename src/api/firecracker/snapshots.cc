@@ -91,13 +91,13 @@ Result<void> Controller::create_snapshot(SnapshotCreate body) {
     return fail(ErrorKind::kState,
                 "PUT /snapshot/create: the microVM runs; pause it first (PATCH /vm)");
   }
-  if (body.snapshot_type == SnapshotType::Diff) {
-    return fail(ErrorKind::kUnsupported,
-                "PUT /snapshot/create: snapshot_type Diff is not built yet; Full is");
-  }
-  const LatencyScope took(metrics_.counts.latencies_us.vmm_full_create_snapshot);
+  RequestLatencies& latencies = metrics_.counts.latencies_us;
+  const bool full = body.snapshot_type == SnapshotType::Full;
+  const LatencyScope took(full ? latencies.vmm_full_create_snapshot
+                               : latencies.vmm_diff_create_snapshot);
   MOTE_CHECK_WITHIN(machine_->create_snapshot(
-                        config_, {.state = body.snapshot_path, .memory = body.mem_file_path},
+                        config_, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
+                        {.state = body.snapshot_path, .memory = body.mem_file_path},
                         fmt::format("mote-vmm {}", options_.version)),
                     "PUT /snapshot/create");
   return {};

@@ -64,10 +64,12 @@ class FakeMachine final : public LiveMachine {
   }
 
   void count(machine::MachineCounts& into) const override { into.vcpu.exit_io_in += 7; }
-  Result<void> create_snapshot(const machine::VmConfig&, const machine::SnapshotPaths& paths,
+  Result<void> create_snapshot(const machine::VmConfig&, machine::SnapshotKind kind,
+                               const machine::SnapshotPaths& paths,
                                const std::string& maker) override {
     if (paths.state.starts_with("/no")) return fail(ErrorKind::kIo, "no such luck");
-    saved.push_back(paths.state + " " + paths.memory + " " + maker);
+    const char* const what = kind == machine::SnapshotKind::kFull ? "all of " : "changes of ";
+    saved.push_back(what + paths.state + " " + paths.memory + " " + maker);
     return {};
   }
 

@@ -44,12 +44,13 @@ TEST_F(Snapshots, AreMadeOfAPausedMachine) {
   EXPECT_EQ(create("/s"), 400);
   EXPECT_EQ(patch("/vm", R"({"state":"Paused"})"), 204);
   EXPECT_EQ(create("/s"), 204);
-  EXPECT_EQ(create("/s", R"(,"snapshot_type":"Full")"), 204);
+  EXPECT_EQ(create("/s", R"(,"snapshot_type":"Diff")"), 204);
   EXPECT_EQ(create("/no"), 400);
   EXPECT_EQ(create("/s", R"(,"snapshot_type":null)"), 400);
   EXPECT_EQ(create("/s", R"(,"snapshot_type":"full")"), 400);
-  EXPECT_EQ(static_cast<FakeMachine*>(controller->machine())->saved,
-            (std::vector<std::string>(2, "/s /m mote-vmm 9.8.7")));
+  EXPECT_EQ(
+      static_cast<FakeMachine*>(controller->machine())->saved,
+      (std::vector<std::string>{"all of /s /m mote-vmm 9.8.7", "changes of /s /m mote-vmm 9.8.7"}));
   EXPECT_EQ(load().status, 400) << "there is a machine";
   EXPECT_EQ(restored, 0);
 }

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "base/unique_fd.h"
 #include "temp_dir.h"
@@ -117,6 +118,73 @@ TEST(MemoryFile, GivesPagesBackAsZeros) {
   EXPECT_EQ(*memory->read<std::uint64_t>(2 * kMib - 8), 3U);
   ASSERT_TRUE(memory->write(0x1000, std::uint64_t{10}));
   EXPECT_EQ(*memory->read<std::uint64_t>(0x1000), 10U);
+}
+
+std::string content_of(const UniqueFd& fd) {
+  std::string text(static_cast<std::size_t>(facts_of(fd).st_size), '\0');
+  EXPECT_EQ(*read_at(fd.get(), std::as_writable_bytes(std::span(text)), 0), text.size());
+  return text;
+}
+
+// A chain of changes over one whole file is what a whole file would be at the end.
+TEST(MemoryFile, ChangesLaidOverTheFileOfBeforeAreTheWhole) {
+  const test::TempDir dir;
+  memory::MemoryConfig tracked = config();
+  tracked.track_dirty_pages = true;
+  const auto memory = *GuestMemory::create(tracked);
+  ASSERT_TRUE(memory.write(0x1000, std::uint64_t{1}));
+  ASSERT_TRUE(memory.write(3 * kMib, std::uint64_t{1}));
+  ASSERT_TRUE(memory.write(4 * kMib, std::uint64_t{1}));
+  const UniqueFd base = open(dir / "base");
+  ASSERT_TRUE(write_memory(memory, base.get()));
+  memory.clear_dirty();
+
+  for (int round = 0; round < 10; ++round) {
+    // Written, written with zeros, and given back.
+    ASSERT_TRUE(memory.write(kHigh + 8 * static_cast<std::uint64_t>(round) * kPageSize,
+                             std::uint64_t{7} + static_cast<std::uint64_t>(round)));
+    if (round == 3) ASSERT_TRUE(memory.write(3 * kMib, std::uint64_t{0}));
+    if (round == 5) ASSERT_TRUE(memory.discard(*memory.slice(4 * kMib, kPageSize)));
+    // As KVM notes it.
+    const std::uint64_t words[] = {0, std::uint64_t{1} << 2};
+    std::uint64_t value = 5;
+    const auto page = memory.slice(66 * kPageSize, 8)->lend_for_reading();
+    std::memcpy(page.iov_base, &value, sizeof value);
+    if (round == 7) memory.merge_dirty(0, words);
+
+    const UniqueFd diff = open(dir / fmt::format("diff{}", round));
+    ASSERT_TRUE(write_changes(memory, diff.get()));
+    EXPECT_LE(facts_of(diff).st_blocks * 512, 3 * 65536);
+    memory.clear_dirty();
+    ASSERT_TRUE(lay_over(diff.get(), base.get()));
+  }
+  const UniqueFd whole = open(dir / "whole");
+  ASSERT_TRUE(write_memory(memory, whole.get()));
+  EXPECT_TRUE(content_of(base) == content_of(whole));
+}
+
+TEST(MemoryFile, UntrackedChangesAreWhatIsThisProcesssOwn) {
+  const test::TempDir dir;
+  const Written written;
+  const UniqueFd fd = open(dir / "m");
+  ASSERT_TRUE(write_memory(written.memory, fd.get()));
+  const auto memory = GuestMemory::map_file(config(), fd.get());
+  ASSERT_TRUE(memory);
+  // Read alone is the file's still.
+  EXPECT_EQ(*memory->read<std::uint64_t>(6 * kMib), 4U);
+  ASSERT_TRUE(memory->write(0x1000, std::uint64_t{0}));
+  ASSERT_TRUE(memory->write(5 * kMib + 8, std::uint64_t{6}));
+  const UniqueFd diff = open(dir / "diff");
+  ASSERT_TRUE(write_changes(*memory, diff.get()));
+  EXPECT_LE(facts_of(diff).st_blocks * 512, 2 * 65536);
+  const UniqueFd both = open(dir / "both");
+  ASSERT_TRUE(copy_file(fd.get(), both.get()));
+  EXPECT_TRUE(content_of(both) == content_of(fd));
+  EXPECT_EQ(facts_of(both).st_blocks, facts_of(fd).st_blocks);
+  ASSERT_TRUE(lay_over(diff.get(), both.get()));
+  const UniqueFd whole = open(dir / "whole");
+  ASSERT_TRUE(write_memory(*memory, whole.get()));
+  EXPECT_TRUE(content_of(both) == content_of(whole));
 }
 
 TEST(MemoryFile, AFullDiskIsAnError) {
