@@ -223,7 +223,8 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
   MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
-  if (source.fill_plugged) MOTE_CHECK(source.fill_plugged(machine->memory_));
+  machine->memory_source_ = std::move(source.keep);
+  if (source.fill) MOTE_CHECK(source.fill(machine->memory_));
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   MOTE_CHECK(machine->vm_.create_pit());

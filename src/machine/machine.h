@@ -48,10 +48,12 @@ struct MachineOptions {
 
 // What a machine that is made of a state has beside it.
 struct RestoreSource {
-  memory::GuestMemory memory;  // RAM, with what the guest had there
-  // Puts what the guest had in memory that devices brought there, once it is plugged. Null:
-  // nothing.
-  std::function<Result<void>(const memory::GuestMemory&)> fill_plugged = {};
+  memory::GuestMemory memory;  // RAM, which has what the guest had there, or gets it by fill()
+  // Called once the devices have brought their memory, and before any of it is touched: sees to it
+  // that all has what the guest had there. Null: it has.
+  std::function<Result<void>(const memory::GuestMemory&)> fill = {};
+  // Lives as long as the machine.
+  std::shared_ptr<void> keep = {};
   arch::ClockStart clock = arch::ClockStart::kWhereItStopped;
 };
 
@@ -148,6 +150,7 @@ class Machine {
   MachineOptions options_;
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
+  std::shared_ptr<void> memory_source_;  // RestoreSource::keep
   MappedMemory registers_;  // a page a device, in their order: virtio::RegisterPage's memory
   std::shared_ptr<const kvm::Kvm> kvm_;
   kvm::Vm vm_;

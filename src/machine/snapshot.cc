@@ -60,18 +60,21 @@ Result<void> lay_over(const memory::GuestMemory& memory, const MemoryPart& part,
   return {};
 }
 
+// Whether `memory`, with what devices brought, is where `saved` was.
+Result<void> check_parts(const memory::GuestMemory& memory, const std::vector<MemoryPart>& saved) {
+  if (std::ranges::equal(snapshot::parts_of(memory), saved, same)) return {};
+  return fail(ErrorKind::kInvalid,
+              "the state has memory of its devices elsewhere than they have it here");
+}
+
 // What devices brought, behind the RAM of `ram` parts.
 Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<MemoryPart>& saved,
                           std::size_t ram, int fd) {
-  const std::vector<MemoryPart> parts = snapshot::parts_of(memory);
-  if (!std::ranges::equal(parts, saved, same)) {
-    return fail(ErrorKind::kInvalid,
-                "the state has memory of its devices elsewhere than they have it here");
-  }
+  MOTE_CHECK(check_parts(memory, saved));
   std::uint64_t offset = 0;
-  for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (i >= ram) MOTE_CHECK(lay_over(memory, parts[i], fd, offset));
-    offset += parts[i].size;
+  for (std::size_t i = 0; i < saved.size(); ++i) {
+    if (i >= ram) MOTE_CHECK(lay_over(memory, saved[i], fd, offset));
+    offset += saved[i].size;
   }
   return {};
 }
@@ -185,9 +188,35 @@ Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConf
   const std::size_t ram = wanted.ranges.size();
   MOTE_TRY(memory::GuestMemory memory, memory::GuestMemory::map_file(std::move(wanted), fd->get()));
   RestoreSource source{.memory = std::move(memory)};
-  source.fill_plugged = [fd = std::make_shared<UniqueFd>(std::move(*fd)), saved = state.memory,
-                         ram](const memory::GuestMemory& whole) {
+  source.fill = [fd = std::make_shared<UniqueFd>(std::move(*fd)), saved = state.memory,
+                 ram](const memory::GuestMemory& whole) {
     return fill_plugged(whole, saved, ram, fd->get());
+  };
+  return source;
+}
+
+Result<RestoreSource> receive_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                       const std::string& path, snapshot::PageHandler::Lost lost) {
+  MOTE_TRY(const memory::MemoryConfig wanted, Machine::memory_config(config));
+  MOTE_CHECK(check_ram(state, wanted.ranges));
+  MOTE_TRY(memory::GuestMemory memory, memory::GuestMemory::create(wanted));
+  MOTE_TRY(std::shared_ptr<snapshot::PageHandler> handler, snapshot::PageHandler::connect(path));
+  const std::uint64_t page_size =
+      config.huge_pages == HugePages::TwoMib ? std::uint64_t{2} << 20 : memory::kPageSize;
+  RestoreSource source{.memory = std::move(memory), .keep = handler};
+  source.fill = [handler, saved = state.memory, page_size,
+                 lost = std::move(lost)](const memory::GuestMemory& whole) -> Result<void> {
+    MOTE_CHECK(check_parts(whole, saved));
+    std::vector<snapshot::HandledRegion> regions;
+    std::uint64_t offset = 0;
+    for (const memory::RegionView& region : whole.contents()) {
+      regions.push_back({.host = region.host_address,
+                         .size = region.range.size,
+                         .offset = offset,
+                         .page_size = page_size});
+      offset += region.range.size;
+    }
+    return handler->hand_over(regions, lost);
   };
   return source;
 }

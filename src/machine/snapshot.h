@@ -10,6 +10,7 @@
 #include "machine/machine.h"
 #include "machine/state.h"
 #include "snapshot/memory_file.h"
+#include "snapshot/page_handler.h"
 #include "snapshot/state_file.h"
 
 namespace mote::machine {
@@ -52,5 +53,10 @@ Result<LoadedState> read_snapshot(const std::string& path);
 // the file must stay as it is. `config` is the state's, with what is to be another.
 Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
                                    const std::string& path);
+
+// The memory of `state` from the page-fault handler that listens at `path`, as it is touched.
+// `lost` is snapshot::PageHandler's.
+Result<RestoreSource> receive_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                       const std::string& path, snapshot::PageHandler::Lost lost);
 
 }  // namespace mote::machine

@@ -340,15 +340,16 @@ const GuestMemory::Region* GuestMemory::region_at(GuestAddress address) const {
   return nullptr;
 }
 
-std::vector<Range> GuestMemory::contents() const {
-  std::vector<Range> ranges;
-  for (const Region& region : regions_) ranges.push_back(region.range);
+std::vector<RegionView> GuestMemory::contents() const {
+  std::vector<RegionView> views = regions();
   for (const Attached* at = attached_->head.load(std::memory_order_acquire); at != nullptr;
        at = at->next.get()) {
-    if (at->region.backing) ranges.push_back(at->region.range);
+    if (!at->region.backing) continue;
+    views.push_back({.range = at->region.range,
+                     .host_address = reinterpret_cast<std::uintptr_t>(at->region.mapping.data())});
   }
-  std::ranges::sort(ranges, {}, &Range::start);
-  return ranges;
+  std::ranges::sort(views, {}, [](const RegionView& view) { return view.range.start; });
+  return views;
 }
 
 std::vector<RegionView> GuestMemory::regions() const {

@@ -245,7 +245,7 @@ class GuestMemory {
   std::vector<RegionView> regions() const;
   // What a snapshot has to keep: RAM, and the memory that devices brought and which is no file's,
   // in the order of their addresses. Blocks that are unplugged are inside.
-  std::vector<Range> contents() const;
+  std::vector<RegionView> contents() const;
   std::uint64_t total_size() const;
   // The end of the last region of RAM.
   GuestAddress end() const;

@@ -21,8 +21,8 @@ namespace {
 using memory::kPageSize;
 
 bool is_zero(const std::byte* page) {
-  static constexpr std::array<std::byte, kPageSize> kZeros{};
-  return std::memcmp(page, kZeros.data(), kZeros.size()) == 0;
+  // The first byte is zero, and each is as the one before.
+  return page[0] == std::byte{0} && std::memcmp(page, page + 1, kPageSize - 1) == 0;
 }
 
 // Which pages of a chunk need not be looked at: those that have never been touched. With swap, a
@@ -92,8 +92,8 @@ Result<void> each_chunk(const memory::GuestMemory& memory, int fd, Each&& each) 
 
 std::vector<MemoryPart> parts_of(const memory::GuestMemory& memory) {
   std::vector<MemoryPart> parts;
-  for (const memory::Range& range : memory.contents()) {
-    parts.push_back({.start = range.start, .size = range.size});
+  for (const memory::RegionView& region : memory.contents()) {
+    parts.push_back({.start = region.range.start, .size = region.range.size});
   }
   return parts;
 }

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -26,23 +25,31 @@ struct RawHeader {
   std::uint32_t major;
   std::uint32_t minor;
   std::uint32_t architecture;
-  std::uint32_t body_checksum;
+  std::uint32_t free;
   std::uint64_t body_size;
+  std::uint64_t body_checksum;
   std::uint64_t created;
   char maker[kMaxMaker];
   std::byte id[16];
-  std::uint8_t free[12];
-  std::uint32_t header_checksum;  // of all before it
+  std::uint64_t header_checksum;  // of all before it
 };
 static_assert(sizeof(RawHeader) == kHeaderSize && kMagic.size() == sizeof(RawHeader::magic));
 
-std::uint32_t checksum(std::span<const std::byte> bytes) {
-  const uLong start = ::crc32_z(0, nullptr, 0);
-  return static_cast<std::uint32_t>(
-      ::crc32_z(start, reinterpret_cast<const Bytef*>(bytes.data()), bytes.size()));
+// Of words of 8 bytes, the last filled up with zeros, and of the length. Each step is a bijection
+// of what came before, so that no change within one word goes unseen.
+std::uint64_t checksum(std::span<const std::byte> bytes) {
+  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // 2^64 over the golden ratio
+  std::uint64_t sum = bytes.size();
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + at, std::min(sizeof word, bytes.size() - at));
+    sum = (sum ^ word) * kOdd;
+    sum ^= sum >> 29;
+  }
+  return sum;
 }
 
-std::uint32_t header_checksum(const RawHeader& raw) {
+std::uint64_t header_checksum(const RawHeader& raw) {
   return checksum(std::as_bytes(std::span(&raw, 1)).first(offsetof(RawHeader, header_checksum)));
 }
 

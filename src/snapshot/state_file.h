@@ -35,7 +35,7 @@ struct Header {
   std::uint64_t created = 0;       // seconds since 1970
   std::array<std::byte, 16> id{};  // random: of this snapshot and its memory file, of no other
   std::uint64_t body_size = 0;
-  std::uint32_t body_checksum = 0;  // CRC-32, as zlib has it
+  std::uint64_t body_checksum = 0;  // see checksum() in state_file.cc
 };
 inline constexpr std::size_t kMaxMaker = 48;
 inline constexpr std::size_t kHeaderSize = 128;

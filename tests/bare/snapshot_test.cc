@@ -7,6 +7,7 @@
 
 #include "bare_test.h"
 #include "engine/api_client.h"
+#include "page_handler.h"
 #include "snapshot/memory_file.h"
 
 namespace mote::bare {
@@ -41,7 +42,8 @@ class SnapshotTest : public BareTest {
     auto process = VmmProcess::start(
         {.arguments = {"--api-sock", socket, "--log-path", write_file(name + ".log", "")}});
     EXPECT_TRUE(process) << process.error().text();
-    for (int tries = 0; tries < 1000 && !std::filesystem::exists(socket); ++tries) ::usleep(10'000);
+    const engine::ApiRequest hello{.socket = socket, .method = "GET", .path = "/", .body = {}};
+    for (int tries = 0; tries < 1000 && !engine::ask(hello); ++tries) ::usleep(10'000);
     return {.process = std::move(*process), .socket = socket};
   }
   // One that runs the guest that counts, `count` letters further.
@@ -239,6 +241,48 @@ TEST_F(SnapshotTest, WhatIsNoSnapshotIsRefusedAndTheMonitorLivesOn) {
   refused("bad", "no regular file");
   EXPECT_NE(monitor.answer("GET", "/").body.find("Not started"), std::string::npos);
   EXPECT_EQ(load(monitor, "s", R"(,"resume_vm":true)"), 204);
+}
+
+// The handler is written from the protocol alone; see page_handler.h.
+TEST_F(SnapshotTest, PagesComeFromAHandler) {
+  {
+    Monitor first = start_counter(2);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  const std::string body =
+      fmt::format(R"({{"snapshot_path":"{}","mem_backend":{{"backend_type":"Uffd",)"
+                  R"("backend_path":"{}"}},"resume_vm":true}})",
+                  path_of("s"), path_of("h.sock"));
+  {
+    Monitor second = start_monitor("second");
+    EXPECT_EQ(second.put("/snapshot/load", body), 400) << "nobody listens";
+    for (const Behaviour bad :
+         {Behaviour::kTakeNothing, Behaviour::kStaySilent, Behaviour::kHangUp}) {
+      const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), bad);
+      const auto answer = second.answer("PUT", "/snapshot/load", body);
+      EXPECT_EQ(answer.status, 400);
+      EXPECT_NE(answer.body.find("page-fault handler"), std::string::npos) << answer.body;
+    }
+    PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kServe);
+    EXPECT_EQ(second.put("/snapshot/load", body), 204);
+    EXPECT_TRUE(second.process.send("d"));
+    EXPECT_TRUE(second.process.wait_for_output(counted(4))) << second.process.output();
+    // What it has goes into a snapshot of its own.
+    EXPECT_EQ(pause(second), 204);
+    EXPECT_EQ(create(second, "again"), 204);
+    EXPECT_EQ(second.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+    handler.end();
+    const auto ending = second.process.finish();
+    ASSERT_TRUE(ending) << "a guest whose pages are lost hangs";
+    EXPECT_EQ(ending->text(), "exit 1");
+    EXPECT_NE(second.process.errors().find("has ended"), std::string::npos)
+        << second.process.errors();
+  }
+  Monitor third = start_monitor("third");
+  EXPECT_EQ(load(third, "again", R"(,"resume_vm":true)"), 204);
+  EXPECT_TRUE(third.process.send("e"));
+  EXPECT_TRUE(third.process.wait_for_output(counted(5))) << third.process.output();
 }
 
 TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {

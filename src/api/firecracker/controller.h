@@ -33,6 +33,7 @@ struct ControllerOptions {
   std::string version;                    // mote's own
   MachineMaker make_machine;
   MachineRestorer restore_machine;
+  snapshot::PageHandler::Lost pages_lost;
 };
 
 class Controller {

@@ -73,16 +73,6 @@ Result<void> override(const SnapshotLoad& load, machine::VmConfig& config) {
   return machine::check(config);
 }
 
-Result<machine::RestoreSource> memory_of(const machine::SnapshotState& state,
-                                         const machine::VmConfig& config,
-                                         const MemoryBackend& backend) {
-  if (backend.backend_type == MemoryBackendType::Uffd) {
-    return fail(ErrorKind::kUnsupported,
-                "mem_backend: memory from a page-fault handler (Uffd) is not built yet");
-  }
-  return machine::map_snapshot(state, config.machine, backend.backend_path);
-}
-
 }  // namespace
 
 Result<void> Controller::create_snapshot(SnapshotCreate body) {
@@ -117,7 +107,10 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   if (!loaded) return std::unexpected(std::move(loaded.error()).within(std::string(kLoad)));
   machine::VmConfig config = loaded->state.config;
   MOTE_CHECK_WITHIN(override(body, config), "{}", kLoad);
-  auto source = memory_of(loaded->state, config, backend);
+  auto source = backend.backend_type == MemoryBackendType::Uffd
+                    ? machine::receive_snapshot(loaded->state, config.machine, backend.backend_path,
+                                                options_.pages_lost)
+                    : machine::map_snapshot(loaded->state, config.machine, backend.backend_path);
   if (!source) return std::unexpected(std::move(source.error()).within(std::string(kLoad)));
   if (body.clock_realtime) source->clock = arch::ClockStart::kNow;
   auto machine =

@@ -57,7 +57,8 @@ class Service {
                                 const api::firecracker::SerialConfig& serial,
                                 machine::RestoreSource source, const machine::MachineState& state) {
                            return make_machine(config, serial, Saved{&source, &state});
-                         }}),
+                         },
+                     .pages_lost = [this](const std::string& what) { end_at_once(what); }}),
         api_(loop, controller_) {}
   // Whoever waits for an answer gets one.
   ~Service() {
@@ -88,6 +89,8 @@ class Service {
   void note_start();
   void take_signal(int signal);
   void end(const End& end);
+  // From any thread, while the machine's may wait for what never comes.
+  [[noreturn]] void end_at_once(const std::string& what);
 
   EventLoop& loop_;
   const Arguments& arguments_;
@@ -204,6 +207,14 @@ void Service::take_signal(int signal) {
 void Service::end(const End& end) {
   ended_ = end;
   loop_.stop();
+}
+
+void Service::end_at_once(const std::string& what) {
+  fmt::print(stderr, "mote-vmm: {}\n", what);
+  tell({.reason = devices::EndReason::kError, .status = kExitError, .message = what},
+       arguments_.end_fd.value_or(-1));
+  terminal_.reset();
+  ::_exit(kExitError);
 }
 
 Result<End> Service::run() {
