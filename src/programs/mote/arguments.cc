@@ -30,6 +30,7 @@ struct Values {
   Doctor doctor;
   Metrics metrics;
   Api api;
+  Snapshot snapshot;
 };
 
 void describe_run(CLI::App& app, Values& values) {
@@ -91,6 +92,31 @@ void describe_metrics(CLI::App& app, Metrics& metrics) {
   app.add_flag("--prometheus", metrics.prometheus, "As text that Prometheus reads, not as JSON");
 }
 
+void describe_snapshot(CLI::App& app, Snapshot& snapshot) {
+  app.require_subcommand(1);
+  const auto add = [&](const char* name, Snapshot::What what, const char* help) {
+    CLI::App* const command = app.add_subcommand(name, help);
+    command->parse_complete_callback([&snapshot, what] { snapshot.what = what; });
+    return command;
+  };
+  CLI::App* const version =
+      add("version", Snapshot::What::kVersion, "Print the format that a state file is of");
+  version->add_option("STATE", snapshot.first, "The state file")->required();
+  CLI::App* const inspect = add("inspect", Snapshot::What::kInspect,
+                                "Print what a state file says, or a part such as machine.vcpus");
+  inspect->add_option("STATE", snapshot.first, "The state file")->required();
+  inspect->add_option("PART", snapshot.second, "Only what is there");
+  inspect->add_flag("--json", snapshot.json, "All of it, as JSON");
+  CLI::App* const diff =
+      add("diff", Snapshot::What::kDiff, "Print in what two state files differ; status 1: they do");
+  diff->add_option("ONE", snapshot.first, "A state file")->required();
+  diff->add_option("OTHER", snapshot.second, "Another one")->required();
+  CLI::App* const rebase =
+      add("rebase", Snapshot::What::kRebase, "Lay a memory file of changes over the one of before");
+  rebase->add_option("BASE", snapshot.first, "The memory file that is to have them")->required();
+  rebase->add_option("DIFF", snapshot.second, "The memory file of the changes")->required();
+}
+
 std::vector<std::string> split_command(std::span<const char* const> words,
                                        std::vector<std::string>& command) {
   const auto mark = std::ranges::find(words, std::string_view("--"));
@@ -144,6 +170,7 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const api = app.add_subcommand("api", "Ask a running microVM's monitor something");
   CLI::App* const metrics =
       app.add_subcommand("metrics", "Print the counters of a running microVM's monitor");
+  CLI::App* const snapshot = app.add_subcommand("snapshot", "Look at the files of snapshots");
   CLI::App* const version_command = app.add_subcommand("version", "Print the version");
   CLI::App* const help_command = app.add_subcommand("help", "Print this text");
   app.require_subcommand(0, 1);
@@ -151,6 +178,7 @@ Result<Request> parse(std::span<const char* const> words) {
   describe_doctor(*doctor, values.doctor);
   describe_api(*api, values.api.request);
   describe_metrics(*metrics, values.metrics);
+  describe_snapshot(*snapshot, values.snapshot);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
   // sees it.
@@ -178,12 +206,14 @@ Result<Request> parse(std::span<const char* const> words) {
   }
   if (doctor->parsed()) return values.doctor;
   if (metrics->parsed()) return values.metrics;
+  if (snapshot->parsed()) return values.snapshot;
   if (api->parsed()) {
     return fail(ErrorKind::kInvalid,
                 "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
   }
   return fail(ErrorKind::kInvalid,
-              "what is to be done? mote run, mote doctor, mote api, mote metrics; see mote --help");
+              "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot; "
+              "see mote --help");
 }
 
 }  // namespace mote::cli

@@ -30,7 +30,15 @@ struct Metrics {
   std::string socket;
   bool prometheus = false;
 };
-using Request = std::variant<ShowText, Run, Doctor, Api, Metrics>;
+// The files of snapshots. What `first` and `second` are follows from `what`.
+struct Snapshot {
+  enum class What { kVersion, kInspect, kDiff, kRebase };
+  What what = What::kVersion;
+  std::string first;
+  std::string second;
+  bool json = false;
+};
+using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

@@ -9,6 +9,7 @@
 #include "engine/doctor.h"
 #include "engine/production.h"
 #include "engine/prometheus.h"
+#include "engine/snapshot_files.h"
 #include "programs/mote/arguments.h"
 
 namespace mote::cli {
@@ -83,6 +84,27 @@ int carry_out(const Metrics& request) {
   const auto text = engine::to_prometheus(answer->body);
   if (!text) return refuse(kStatusNoAnswer, text.error());
   fmt::print("{}", *text);
+  return 0;
+}
+
+int carry_out(const Snapshot& request) {
+  constexpr int kStatusFailed = 2;
+  using What = Snapshot::What;
+  if (request.what == What::kRebase) {
+    const auto done = engine::rebase_snapshot(request.first, request.second);
+    return done ? 0 : refuse(kStatusFailed, done.error());
+  }
+  if (request.what == What::kDiff) {
+    const auto lines = engine::diff_snapshots(request.first, request.second);
+    if (!lines) return refuse(kStatusFailed, lines.error());
+    for (const std::string& line : *lines) fmt::print("{}\n", line);
+    return lines->empty() ? 0 : 1;
+  }
+  const auto text = request.what == What::kVersion
+                        ? engine::snapshot_version(request.first)
+                        : engine::inspect_snapshot(request.first, request.second, request.json);
+  if (!text) return refuse(kStatusFailed, text.error());
+  fmt::print("{}{}", *text, request.what == What::kVersion ? "\n" : "");
   return 0;
 }
 
