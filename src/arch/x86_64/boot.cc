@@ -81,6 +81,7 @@ Result<void> write_tables_for(const memory::GuestMemory& memory, const LoadedKer
 Result<BootState> prepare_boot(const memory::GuestMemory& memory, const BootInputs& inputs) {
   MOTE_TRY(const LoadedKernel kernel, load_kernel_of(memory, inputs));
   MOTE_TRY(const memory::Range initrd, load_initrd_of(memory, inputs, kernel));
+  prepare_for_linux(memory, kernel.ranges, initrd);
   MOTE_TRY(const std::uint64_t cmdline_size, write_cmdline(memory, inputs.cmdline));
   MOTE_CHECK(write_firmware_tables(memory, inputs));
 

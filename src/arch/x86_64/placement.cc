@@ -6,6 +6,11 @@
 #include "arch/x86_64/memory_map.h"
 
 namespace mote::arch {
+namespace {
+
+constexpr std::uint64_t kHugePage = 2 << 20;
+
+}  // namespace
 
 Result<void> claim_for_kernel(const memory::GuestMemory& memory, const memory::Range& range,
                               std::vector<memory::Range>& claimed) {
@@ -35,7 +40,7 @@ Result<void> claim_for_kernel(const memory::GuestMemory& memory, const memory::R
 
 void prepare_to_fill(const memory::GuestMemory& memory, std::vector<memory::Range> claimed) {
   // Linux's segments begin at multiples of 2 MiB; it gives what lies between to its allocator.
-  constexpr std::uint64_t kSmallGap = 2 << 20;
+  constexpr std::uint64_t kSmallGap = kHugePage;
   std::ranges::sort(claimed, {}, &memory::Range::start);
   memory::Range run;
   for (const memory::Range& range : claimed) {
@@ -47,6 +52,34 @@ void prepare_to_fill(const memory::GuestMemory& memory, std::vector<memory::Rang
     run = range;
   }
   memory.prefer_huge_pages(run.start, run.size);
+}
+
+void prepare_for_linux(const memory::GuestMemory& memory, std::span<const memory::Range> kernel,
+                       const memory::Range& initrd) {
+  // What a kernel of the size of a distribution's takes of its allocator until then.
+  constexpr std::uint64_t kFirstAllocations = 16 << 20;
+  constexpr std::uint64_t kMapShare = 64;  // one in so many bytes of RAM
+  std::uint64_t image = 0;
+  std::uint64_t image_end = 0;
+  for (const memory::Range& range : kernel) {
+    image += range.size;
+    image_end = std::max(image_end, range.end());
+  }
+  if (image < kHugePage) return;
+  const std::vector<memory::RegionView> ram = memory.regions();
+  const auto prefer = [&](const memory::Range& within, std::uint64_t from, std::uint64_t to) {
+    from = std::max(from, within.start);
+    to = std::min(to, overlap(initrd, within) ? initrd.start : within.end());
+    if (from < to) memory.prefer_huge_pages(from, to - from);
+  };
+  prefer(ram.front().range, image_end, image_end + kFirstAllocations);
+  // Smaller things lie in the last block; the map, below it, is followed by what each CPU has of
+  // its own and by hash tables.
+  const memory::Range& last = ram.back().range;
+  const std::uint64_t end = overlap(initrd, last) ? initrd.start : last.end();
+  const std::uint64_t map_end = (end - 1) / kHugePage * kHugePage;
+  const std::uint64_t map_size = memory.total_size() / kMapShare + 2 * kHugePage - 1;
+  prefer(last, map_end - std::min(map_end, map_size / kHugePage * kHugePage), map_end);
 }
 
 Result<std::uint64_t> place_initrd(const memory::GuestMemory& memory, std::uint64_t size,

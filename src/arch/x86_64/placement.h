@@ -24,6 +24,12 @@ Result<void> claim_for_kernel(const memory::GuestMemory& memory, const memory::R
 // included: a kernel is loaded and entered with far fewer page faults, here and in KVM.
 void prepare_to_fill(const memory::GuestMemory& memory, std::vector<memory::Range> claimed);
 
+// Asks for huge pages where Linux fills memory before its first process: behind the kernel, where
+// its allocator begins, and at the end of RAM, or below an initrd there, where its map of memory
+// lies (64 bytes a page). Nothing for a kernel of less than 2 MiB, which is not Linux.
+void prepare_for_linux(const memory::GuestMemory& memory, std::span<const memory::Range> kernel,
+                       const memory::Range& initrd);
+
 // The highest page-aligned place for `size` bytes in RAM below 4 GiB that ends no higher than
 // `limit` and overlaps none of `claimed`; an error when there is none above 1 MiB.
 Result<std::uint64_t> place_initrd(const memory::GuestMemory& memory, std::uint64_t size,
