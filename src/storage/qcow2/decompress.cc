@@ -2,9 +2,17 @@
 
 #include <zlib.h>
 
+#include "storage/zstd/decompress.h"
+
 namespace mote::storage::qcow2 {
 
-Result<void> decompress(std::span<const std::byte> from, std::span<std::byte> into) {
+namespace {
+
+std::unexpected<Error> damaged() {
+  return fail(ErrorKind::kIo, "the image is corrupt: a compressed cluster is damaged");
+}
+
+Result<void> inflate(std::span<const std::byte> from, std::span<std::byte> into) {
   z_stream stream{};
   // A negative window: no header, no checksum.
   if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) {
@@ -19,7 +27,15 @@ Result<void> decompress(std::span<const std::byte> from, std::span<std::byte> in
   // It may stop for want of room right before its end mark.
   const bool whole = outcome == Z_STREAM_END || outcome == Z_BUF_ERROR;
   if (whole && stream.avail_out == 0) return {};
-  return fail(ErrorKind::kIo, "the image is corrupt: a compressed cluster is damaged");
+  return damaged();
+}
+
+}  // namespace
+
+Result<void> decompress(bool zstd, std::span<const std::byte> from, std::span<std::byte> into) {
+  if (!zstd) return inflate(from, into);
+  if (!storage::zstd::decompress(from, into)) return damaged();
+  return {};
 }
 
 }  // namespace mote::storage::qcow2

@@ -8,8 +8,8 @@
 
 namespace mote::storage::qcow2 {
 
-// Fills `into` from `from`, a deflate stream without a header; what follows it in `from` is not
-// looked at. Error (kIo): `from` is damaged, or makes fewer bytes.
-Result<void> decompress(std::span<const std::byte> from, std::span<std::byte> into);
+// Fills `into` from `from`: a frame of zstd, or a deflate stream without a header. What follows it
+// in `from` is not looked at. Error (kIo): `from` is damaged, or makes fewer bytes.
+Result<void> decompress(bool zstd, std::span<const std::byte> from, std::span<std::byte> into);
 
 }  // namespace mote::storage::qcow2

@@ -162,12 +162,11 @@ Result<std::size_t> read_v3(std::span<const std::byte> bytes, Header& header) {
     return fail(ErrorKind::kInvalid,
                 "the compression type is {}, which does not fit the feature bits", type);
   }
-  if (type != 0) {
+  if (type > 1) {
     return fail(ErrorKind::kUnsupported,
-                "the image has compression type {}{}, and 0 (zlib) is supported; qemu-img convert "
-                "makes one of the other",
-                type, type == 1 ? " (zstd)" : "");
+                "the image has compression type {}; 0 (zlib) and 1 (zstd) are supported", type);
   }
+  header.zstd = type == 1;
   return length;
 }
 

@@ -24,6 +24,7 @@ struct Header {
   std::uint64_t snapshots_offset = 0;
   std::uint64_t incompatible = 0;
   std::uint64_t autoclear = 0;
+  bool zstd = false;                            // what compressed clusters are; else zlib
   std::optional<std::string> backing_file{};    // as it is written: maybe relative to the image
   std::optional<std::string> backing_format{};  // from the header extension
 

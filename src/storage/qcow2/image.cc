@@ -138,7 +138,7 @@ Result<std::span<const std::byte>> Image::decompressed(std::uint64_t entry) {
   MOTE_CHECK(file_->read_bytes(from, place.offset));
   decompressed_entry_ = 0;
   decompressed_.resize(layout_.cluster_size());
-  MOTE_CHECK(decompress(from, decompressed_));
+  MOTE_CHECK(decompress(layout_.header.zstd, from, decompressed_));
   decompressed_entry_ = entry;
   return std::span<const std::byte>(decompressed_);
 }

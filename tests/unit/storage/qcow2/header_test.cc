@@ -86,7 +86,7 @@ TEST(Qcow2Header, RefusesByName) {
                  "external data file");
 }
 
-TEST(Qcow2Header, KnowsOneCompression) {
+TEST(Qcow2Header, KnowsTwoCompressions) {
   const auto type = [](std::uint8_t value) {
     Bytes bytes;
     bytes.set<std::uint64_t>(72, std::uint64_t{1} << kCompressionTypeBit);
@@ -94,7 +94,10 @@ TEST(Qcow2Header, KnowsOneCompression) {
   };
   EXPECT_TRUE(Bytes().set<std::uint32_t>(100, 112).parse());
   expect_refused(type(0), ErrorKind::kInvalid, "compression type");
-  expect_refused(type(1), ErrorKind::kUnsupported, "zstd");
+  const auto zstd = type(1).parse();
+  ASSERT_TRUE(zstd) << zstd.error().text();
+  EXPECT_TRUE(zstd->zstd);
+  EXPECT_FALSE(Bytes().set<std::uint32_t>(100, 112).parse()->zstd);
   expect_refused(type(2), ErrorKind::kUnsupported, "compression type 2");
 }
 

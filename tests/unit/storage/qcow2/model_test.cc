@@ -163,10 +163,13 @@ INSTANTIATE_TEST_SUITE_P(
         Made{"Plain", "compat=1.1"}, Made{"Version2", "compat=0.10"},
         Made{"Zlib", "compression_type=zlib", "-c"}, Made{"ZlibSmall", "cluster_size=4k", "-c"},
         Made{"ZlibLarge", "cluster_size=2M", "-c"}, Made{"ZlibSmallest", "cluster_size=512", "-c"},
-        Made{"Version2Zlib", "compat=0.10", "-c"}, Made{"Small", "cluster_size=512"},
-        Made{"Large", "cluster_size=2M"}, Made{"Refcount1", "refcount_bits=1"},
-        Made{"Refcount64", "refcount_bits=64"}, Made{"Lazy", "lazy_refcounts=on"},
-        Made{"Metadata", "preallocation=metadata"}, Made{"Falloc", "preallocation=falloc"}),
+        Made{"Version2Zlib", "compat=0.10", "-c"}, Made{"Zstd", "compression_type=zstd", "-c"},
+        Made{"ZstdSmall", "compression_type=zstd,cluster_size=4k", "-c"},
+        Made{"ZstdLarge", "compression_type=zstd,cluster_size=2M", "-c"},
+        Made{"Small", "cluster_size=512"}, Made{"Large", "cluster_size=2M"},
+        Made{"Refcount1", "refcount_bits=1"}, Made{"Refcount64", "refcount_bits=64"},
+        Made{"Lazy", "lazy_refcounts=on"}, Made{"Metadata", "preallocation=metadata"},
+        Made{"Falloc", "preallocation=falloc"}),
     [](const auto& info) { return info.param.name; });
 
 using Qcow2Images = Qcow2Made;
