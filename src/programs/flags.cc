@@ -36,9 +36,8 @@ std::unexpected<Error> flag_without_value(std::string_view name, std::string_vie
 Result<std::uint64_t> read_number(std::string_view text) {
   std::uint64_t value = 0;
   const std::string_view digits = text.starts_with('+') ? text.substr(1) : text;
-  const char* const last = digits.data() + digits.size();
-  const auto [end, error] = std::from_chars(digits.data(), last, value);
-  if (error != std::errc() || end != last) {
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size()) {
     return refuse("{} is no number; it must be one from 0 to {}", json::quote(text),
                   std::numeric_limits<std::uint64_t>::max());
   }

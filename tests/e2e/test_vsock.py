@@ -14,6 +14,7 @@ import threading
 import time
 import zlib
 
+import jailing
 import pytest
 
 from harness import BOOT_SECONDS, compile_program, counted, cpio_entry, run_process, vm_config
@@ -128,6 +129,7 @@ def service(guest, port):
     with socket.socket(socket.AF_UNIX) as listener:
         listener.settimeout(BOOT_SECONDS)
         listener.bind(f"{guest.path}_{port}")
+        jailing.let_in(f"{guest.path}_{port}")
         listener.listen(256)
         yield listener
 

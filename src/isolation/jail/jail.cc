@@ -85,6 +85,7 @@ std::vector<std::string> command_line(const Request& request, const ExecFile& mo
 Error become(const Request& request, const Found& found, const std::vector<std::string>& words,
              const UniqueFd& null, mode_t mask) {
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   char* const no_environment[] = {nullptr};

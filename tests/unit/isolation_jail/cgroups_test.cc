@@ -22,7 +22,7 @@ class Cgroups : public testing::Test {
  protected:
   void make(const std::string& path, const std::vector<std::string>& files) {
     std::filesystem::create_directories(dir_ / path);
-    for (const std::string& file : files) dir_.write(path + "/" + file, "");
+    for (const std::string& file : files) dir_.write(fmt::format("{}/{}", path, file), "");
   }
   CgroupHost host(CgroupVersion version, std::vector<std::string> controllers = {}) {
     CgroupHost made;
