@@ -67,12 +67,18 @@ TEST_F(EndTest, ExitPortIsAbsentUnlessAskedFor) {
 }
 
 TEST_F(EndTest, InternalErrorOfKvmIsSaidAndCountsAsFailure) {
-  const Outcome outcome = run({.guest = "fetch_mmio", .end_pipe = true});
+  const std::string metrics = path_of("metrics");
+  const Outcome outcome =
+      run({.guest = "fetch_mmio", .flags = {"--metrics-path", metrics}, .end_pipe = true});
   EXPECT_EQ(outcome.ending.text(), "exit 1");
   EXPECT_EQ(outcome.output, "jumping\n");
   EXPECT_FALSE(outcome.errors.empty() && log().empty()) << "no word about why";
   EXPECT_NE(outcome.end_report.find(R"("reason":"error")"), std::string::npos)
       << outcome.end_report;
+  const auto lines = open_file(metrics, O_RDONLY);
+  ASSERT_TRUE(lines);
+  EXPECT_NE(read_all(lines->get(), std::size_t{1} << 20)->find(R"("failures":1)"),
+            std::string::npos);
 }
 
 TEST_F(EndTest, EndReportIsOneLine) {

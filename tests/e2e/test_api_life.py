@@ -14,7 +14,7 @@ import time
 import pytest
 
 from api_client import ApiError, Client
-from harness import ASK, BOOT_SECONDS, SERVICE, compile_program, counted, make_initrd, program, run_process
+from harness import ASK, BOOT_SECONDS, SERVICE, TOP, compile_program, counted, make_initrd, program, run_process
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
 
@@ -289,6 +289,14 @@ def check_pause(vm):
     assert vm.api.instance()["state"] == "Running"
 
 
+def check_moved(counts):
+    """What tests/data/metrics_moved.txt says of such a life, but for what comes with its end, and for times."""
+    lines = [line.split() for line in (TOP / "tests/data/metrics_moved.txt").read_text().splitlines() if line.endswith(" life")]
+    keys = [key.split(".") for key, _ in lines]
+    still = [f"{group}.{key}" for group, key in keys if counts[group].get(key) == 0 and not key.endswith("_us")]
+    assert set(still) <= {"i8042.reset_count"}, still
+
+
 def check_counts(vm):
     """FlushMetrics writes a line, and lines say what was done here."""
     lines = len((vm.directory / "metrics").read_text().splitlines())
@@ -300,6 +308,7 @@ def check_counts(vm):
     assert counts["patch_api_requests"]["pmem_count"] == 2 and counts["block_data"]["rate_limiter_throttled_events"] > 0
     assert counts["net_eth0"]["tx_rate_limiter_throttled"] > 0 and counts["mmds"]["tx_bytes"] > 0 and counts["vsock"]["conns_added"] > 10
     assert counts["entropy"]["entropy_bytes"] >= 64 and counts["balloon"]["inflate_count"] > 0 and counts["memory_hotplug"]["plug_count"] > 0
+    check_moved(counts)
     log = (vm.directory / "log").read_text()
     assert re.search(r"^\S+ \[life:fc_api:\w+:\S+:\d+\] ", log, re.M), log[:500]
 

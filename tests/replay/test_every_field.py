@@ -52,12 +52,13 @@ SOUND = {
     "PUT /mmds/config": {"version": "V2", "network_interfaces": ["a"], "ipv4_address": "169.254.169.254", "imds_compat": True},
     "PUT /mmds": {"a": {"b": "c"}},
     "PATCH /mmds": {"a": "d"},
-    "PATCH /vm": {"state": "Resumed"},
     "PUT /snapshot/create": {"snapshot_path": "<dir>/state", "mem_file_path": "<dir>/memory", "snapshot_type": "Full"},
     "PUT /snapshot/load": {"snapshot_path": "<dir>/disk.img", "mem_backend": {"backend_type": "File", "backend_path": "<dir>/disk.img"},
                            "mem_file_path": None, "track_dirty_pages": False, "enable_diff_snapshots": False, "resume_vm": True,
                            "clock_realtime": False, "network_overrides": [{"iface_id": "a", "host_dev_name": "t0"}],
                            "vsock_override": {"uds_path": "<dir>/v2.sock"}, "huge_pages": "None"},
+    # From here on a paused one runs.
+    "PATCH /vm": {"state": "Resumed"},
     "PUT /console": {"ports": [{"mode": "Null", "path": None, "name": "p", "is_console": True}]},
 }
 # In place of a field's value, as it is written.

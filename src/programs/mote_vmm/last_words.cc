@@ -18,6 +18,9 @@ void write_last_line(int signal) {
   metrics->flush_at_fault();
 }
 
+// What was written to has no reader any more; the write says so as well.
+void count_pipe(int) { ++the_metrics.load()->counts.signals.sigpipe; }
+
 }  // namespace
 
 void count_signal(api::firecracker::ProcessMetrics& counts, int signal) {
@@ -54,6 +57,10 @@ void count_signal(api::firecracker::ProcessMetrics& counts, int signal) {
 void write_faults_to(api::firecracker::Metrics& metrics) {
   the_metrics = &metrics;
   set_last_words(write_last_line);
+  struct sigaction action{};
+  action.sa_handler = count_pipe;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGPIPE, &action, nullptr);
 }
 
 }  // namespace mote::vmm

@@ -8,7 +8,8 @@ namespace mote::vmm {
 // Notes in `counts` that `signal` came.
 void count_signal(api::firecracker::ProcessMetrics& counts, int signal);
 
-// Has a fault of the process written to the file of `metrics`, which live as long as the process.
+// Has a fault of the process written to the file of `metrics`, which live as long as the process,
+// and SIGPIPE, which stays without effect, counted.
 void write_faults_to(api::firecracker::Metrics& metrics);
 
 }  // namespace mote::vmm

@@ -54,6 +54,20 @@ TEST(LastWords, OneThatSomebodySendsIsNoDefect) {
   EXPECT_EQ(dir.read("m"), "");
 }
 
+TEST(LastWords, ABrokenPipeIsCountedAndNothingElse) {
+  const test::TempDir dir;
+  const auto break_pipes = [] {
+    int ends[2];
+    if (::pipe(ends) != 0) ::_exit(1);
+    ::close(ends[0]);
+    const bool both = ::write(ends[1], "x", 1) < 0 && ::write(ends[1], "x", 1) < 0;
+    if (!both || errno != EPIPE) ::_exit(1);
+    std::abort();  // for a line
+  };
+  EXPECT_EQ(signal_of(dir / "m", break_pipes), SIGABRT);
+  EXPECT_THAT(dir.read("m"), HasSubstr(R"("sigpipe":2)"));
+}
+
 TEST(LastWords, SignalsAreCountedUnderTheirNames) {
   api::firecracker::ProcessMetrics counts;
   for (const int signal : {SIGBUS, SIGSEGV, SIGXFSZ, SIGXCPU, SIGHUP, SIGILL, SIGSYS, SIGABRT}) {

@@ -89,6 +89,7 @@ TEST_F(UringDiskTest, TakesMoreThanTheRingHasRoomFor) {
   while (results_.size() < kMany) ASSERT_TRUE(*loop_->run_once(5000)) << results_.size();
   for (const auto& result : results_) EXPECT_TRUE(result);
   for (const auto& buffer : bytes) ASSERT_EQ(buffer, std::string(512, 'x'));
+  EXPECT_EQ(disk_->throttled(), kMany - Uring::kDepth);
 }
 
 TEST_F(UringDiskTest, AFileThatShrankIsAnIoError) {

@@ -38,6 +38,7 @@ struct FakeEnd {
   bool hung_up = false;
   bool fail_reads = false;
   bool fail_writes = false;
+  bool fail_watches = false;
   std::size_t most = 1 << 30;  // bytes a call
 
   // What the device did.
@@ -100,6 +101,7 @@ class FakeStream final : public vsock::HostStream {
   }
   void set_listener(Listener listener) override { end_->listener = std::move(listener); }
   Result<void> watch(bool readable, bool writable) override {
+    if (end_->fail_watches) return fail(ErrorKind::kResource, "the fake stream fails");
     end_->wants_read = readable;
     end_->wants_write = writable;
     return {};

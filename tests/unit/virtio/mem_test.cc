@@ -145,6 +145,7 @@ TEST_F(MemTest, ASlotIsTheGuestsWhileItHasABlock) {
   EXPECT_EQ(unplug(kSlotBlocks - 1, 2), kAck);
   EXPECT_EQ(slots(), 2U);
   EXPECT_EQ(ask(VIRTIO_MEM_REQ_UNPLUG_ALL, 0, 0).type, kAck);
+  EXPECT_EQ(mem_->metrics().unplug_all_count, 1U);
   EXPECT_EQ(slots(), 0U);
   EXPECT_EQ(mem_->status().plugged_size_mib, 0U);
   EXPECT_FALSE(memory().find(at(0), 1));

@@ -217,6 +217,26 @@ TEST_F(VsockTest, StreamsThatFailAreResetsOrEnds) {
   EXPECT_EQ(driver_->one().payload, "but it writes");
 }
 
+TEST_F(VsockTest, StreamsThatFailWithDataWaitingOrCannotBeWatchedAreCounted) {
+  build();
+  const End slow = guest_dials(1, 2);
+  slow->room = 0;
+  send(kRw, {.host = 1, .guest = 2}, "waits");
+  EXPECT_TRUE(slow->wants_write);
+  slow->room = 100;
+  slow->fail_writes = true;
+  run_host();
+  EXPECT_EQ(device_->metrics().tx_flush_fails, 1U);
+  EXPECT_EQ(driver_->one().header.op, kShutdown);
+
+  const End unwatched = guest_dials(1, 3);
+  unwatched->room = 0;
+  unwatched->fail_watches = true;
+  send(kRw, {.host = 1, .guest = 3}, "waits");
+  EXPECT_EQ(device_->metrics().conn_event_fails, 1U);
+  EXPECT_TRUE(unwatched->closed);
+}
+
 TEST_F(VsockTest, WhatAGuestSentBeforeItClosedReachesASlowHost) {
   build();
   const Ports ports{.host = 1, .guest = 2};
