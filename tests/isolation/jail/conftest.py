@@ -27,3 +27,4 @@ def place(tmp_path):
         if directory.owner() == "root" and directory != pathlib.Path("/") and directory.stat().st_mode & 0o011 != 0o011:
             directory.chmod(directory.stat().st_mode | 0o011)
     yield jails.Place(tmp_path)
+    jails.end_all(tmp_path)
