@@ -3,9 +3,11 @@
 #include <sys/mman.h>
 
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "arch/x86_64/boot.h"
+#include "arch/x86_64/cpu_compatibility.h"
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/memory_map.h"
@@ -134,6 +136,21 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
+// Whether KVM can give here what the guest of `state` was given.
+Result<void> check_processors(const SupportedCpuid& supported, const MachineState& state) {
+  const auto& leaves = supported.get();
+  if (!leaves) return std::unexpected(leaves.error());
+  for (std::size_t i = 0; i < state.vcpus.size(); ++i) {
+    const std::vector<std::string> missing = arch::missing_features(state.vcpus[i].cpuid, *leaves);
+    if (missing.empty()) continue;
+    return fail(ErrorKind::kUnsupported,
+                "vCPU {} was given what this host lacks: {}. A snapshot for other hosts is of a "
+                "machine with a cpu-config that leaves it out",
+                i, fmt::join(missing, ", "));
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<memory::MemoryConfig> Machine::memory_config(const MachineConfig& config, bool shared) {
@@ -214,12 +231,15 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
-  MOTE_TRY(kvm::Kvm opened, kvm::Kvm::open());
-  const auto kvm = std::make_shared<const kvm::Kvm>(std::move(opened));
-  MOTE_CHECK(check_kvm(*kvm, config));
-  MOTE_TRY(kvm::Vm vm, kvm->create_vm());
-  std::unique_ptr<Machine> machine(
-      new Machine(loop, std::move(options), std::move(source.memory), kvm, std::move(vm)));
+  auto head_start = std::exchange(options.head_start, std::nullopt);
+  if (!head_start) {
+    MOTE_TRY(head_start, HeadStart::make());
+  }
+  MOTE_CHECK(check_kvm(*head_start->kvm, config));
+  MOTE_TRY(kvm::Vm vm, head_start->kvm->create_vm());
+  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
+                                               head_start->kvm, std::move(vm)));
+  head_start->first_thread->roam();
   MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
   MOTE_CHECK(machine->add_metadata(config, &state));
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
@@ -228,6 +248,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
   MOTE_CHECK(machine->vm_.create_pit());
+  MOTE_CHECK(check_processors(*head_start->cpuid, state));
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm, source.clock));
   for (std::size_t i = 0; i < vcpus.size(); ++i) {
@@ -237,6 +258,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
   machine->add_vcpus(std::move(vcpus));
   machine->template_msrs_ = msrs_of_template(config);
+  MOTE_CHECK(machine->start_vcpus(nullptr, std::move(head_start->first_thread)));
   return machine;
 }
 

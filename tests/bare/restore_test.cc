@@ -11,6 +11,7 @@
 
 #include "arch/x86_64/layout.h"
 #include "machine/machine.h"
+#include "snapshot/describe.h"
 
 namespace mote::machine {
 namespace {
@@ -217,6 +218,53 @@ TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
   other_drive.drives.front().drive_id = "other";
   EXPECT_FALSE(Machine::restore(*loop_, other_drive, options(),
                                 {.memory = *Machine::make_memory(other_drive.machine)}, *state));
+}
+
+TEST_F(RestoreTest, AProcessorThatIsNotThisOneIsRefusedByItsFeatures) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(1), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  ASSERT_TRUE((*machine)->run());
+  (*machine)->pause();
+  auto state = (*machine)->save();
+  ASSERT_TRUE(state) << state.error().text();
+  for (kvm_cpuid_entry2& leaf : state->vcpus.front().cpuid) {
+    if (leaf.function == 0x40000001) leaf.eax |= 1U << 30;  // no such feature of KVM's
+  }
+  const auto refused = Machine::restore(
+      *loop_, config(1), options(), {.memory = *Machine::make_memory(config(1).machine)}, *state);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().text().find("CPUID leaf 0x40000001 eax bit 30"), std::string::npos)
+      << refused.error().text();
+}
+
+// A checksum keeps accidents out and nobody who means it: whatever a state says, the machine is
+// made or refused, and nothing else.
+TEST_F(RestoreTest, HostileStatesAreRefusedOrRestored) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(1), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  ASSERT_TRUE((*machine)->run());
+  (*machine)->pause();
+  const auto state = (*machine)->save();
+  ASSERT_TRUE(state) << state.error().text();
+  machine->reset();
+  const std::vector<std::byte> bytes = snapshot::write(*state);
+  unsigned restored = 0;
+  unsigned refused = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += 97) {
+    std::vector<std::byte> bad = bytes;
+    bad[at] ^= std::byte{0x41};
+    snapshot::Notes notes;
+    const auto read = snapshot::read<MachineState>(bad, notes);
+    if (!read) {
+      ++refused;
+      continue;
+    }
+    const auto made = Machine::restore(*loop_, config(1), options(),
+                                       {.memory = *Machine::make_memory(config(1).machine)}, *read);
+    ++(made ? restored : refused);
+  }
+  EXPECT_GT(restored, 0U);
+  EXPECT_GT(refused, 0U);
 }
 
 }  // namespace
