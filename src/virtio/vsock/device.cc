@@ -170,8 +170,10 @@ void Vsock::serve_tx() {
 
 void Vsock::flush() {
   taken_ = 0;
-  if (tx_) tx_->flush();
-  if (rx_) rx_->flush();
+  if (tx_) tx_->publish();
+  if (rx_) rx_->publish();
+  const bool heard = rx_ && rx_->tell();
+  if (tx_) tx_->tell(heard);
 }
 
 void Vsock::take(Chain chain) {

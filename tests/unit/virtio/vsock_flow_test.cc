@@ -171,6 +171,27 @@ TEST_F(VsockFlow, WhatWasTakenComesBackWithTheAnswerOrSoon) {
   driver_->resume();
 }
 
+TEST_F(VsockFlow, WhereOneInterruptTellsOfAllQueuesAnAnswerIsOne) {
+  using namespace std::chrono_literals;
+  build({.times = {}, .tx_delay = 1s});
+  const End end = guest_dials(1, 2);
+  driver_->take();
+  for (const bool shared : {false, true}) {
+    driver_->host.shared = shared;
+    for (const std::size_t queue : {0U, 1U}) {
+      TestRing& ring = *driver_->rings[queue];
+      ring.take_used();
+      ring.set_used_event(ring.used_index());
+    }
+    const int before = driver_->host.interrupts;
+    driver_->offer(packet(kRw, 1, 2), "ping");
+    end->incoming = "pong";
+    run_host();
+    EXPECT_EQ(driver_->host.interrupts, before + (shared ? 1 : 2));
+    EXPECT_EQ(driver_->one().payload, "pong");
+  }
+}
+
 TEST_F(VsockFlow, AThousandConnectionsAtOnce) {
   build();
   for (std::uint32_t i = 0; i < 1023; ++i) {
