@@ -26,7 +26,8 @@ def test_of_pauses_and_snapshots(program):
         told = latencies(program, stage, [
             ("PUT", "/boot-source", {"kernel_image_path": "<dir>/idle.elf"}), ("PUT", "/actions", {"action_type": "InstanceStart"}),
             ("PATCH", "/vm", {"state": "Paused"}), ("PATCH", "/vm", {"state": "Resumed"}), ("PATCH", "/vm", {"state": "Paused"}),
-            ("PUT", "/snapshot/create", SNAPSHOT)])  # fmt: skip
-        assert told == {"pause_vm", "resume_vm", "full_create_snapshot", "vmm_pause_vm", "vmm_resume_vm", "vmm_full_create_snapshot"}
+            ("PUT", "/snapshot/create", SNAPSHOT), ("PUT", "/snapshot/create", SNAPSHOT | {"snapshot_type": "Diff"})])  # fmt: skip
+        assert told == {"pause_vm", "resume_vm", "full_create_snapshot", "diff_create_snapshot", "vmm_pause_vm", "vmm_resume_vm",
+                        "vmm_full_create_snapshot", "vmm_diff_create_snapshot"}  # fmt: skip
         os.unlink(stage / "api.sock")
         assert latencies(program, stage, [("PUT", "/snapshot/load", LOAD)]) == {"load_snapshot", "vmm_load_snapshot"}
