@@ -17,8 +17,9 @@ struct Description {
 inline constexpr std::array kDescriptions{
     Description{"Action", "action_type",
                 "`InstanceStart` starts the microVM, once; `SendCtrlAltDel` presses these keys, at "
-                "which Linux restarts or, as it is set, shuts down; `FlushMetrics` writes a line "
-                "of metrics. The last two are for a microVM that was started."},
+                "which a Linux with virtual terminals (`CONFIG_VT`, which the project's kernel "
+                "lacks) restarts or, as it is set, shuts down; `FlushMetrics` writes a line of "
+                "metrics. The last two are for a microVM that was started."},
     Description{"BalloonConfig", "amount_mib",
                 "How much memory the guest is to give up, in MiB; at most what it has."},
     Description{"BalloonConfig", "deflate_on_oom",
