@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "base/byte_sink.h"
 #include "base/log_limit.h"
@@ -24,7 +25,8 @@ struct Log {
   Mutex mutex;  // never held across anything that waits
   Settings settings GUARDED_BY(mutex);
   UniqueFd fd GUARDED_BY(mutex);
-  std::optional<FdSink> sink GUARDED_BY(mutex);  // onto `fd`, from the first line on
+  std::optional<FdSink> sink GUARDED_BY(mutex);  // onto `fd`, once somebody has looked at it
+  bool looked GUARDED_BY(mutex) = false;
   CallSites sites GUARDED_BY(mutex);
   std::chrono::nanoseconds (*now)() GUARDED_BY(mutex) = nullptr;
 };
@@ -79,11 +81,14 @@ void add_text(fmt::memory_buffer& line, std::string_view text) {
   }
 }
 
+void open_sink(Log& log) REQUIRES(log.mutex) {
+  if (std::exchange(log.looked, true)) return;
+  auto made = FdSink::create(log.fd ? log.fd.get() : STDOUT_FILENO);
+  if (made) log.sink.emplace(std::move(*made));
+}
+
 void put(Log& log, const fmt::memory_buffer& line) REQUIRES(log.mutex) {
-  if (!log.sink) {
-    auto made = FdSink::create(log.fd ? log.fd.get() : STDOUT_FILENO);
-    if (made) log.sink.emplace(std::move(*made));
-  }
+  open_sink(log);
   const std::span<const char> bytes(line.data(), line.size());
   if (log.sink) {
     const auto taken = log.sink->write(std::as_bytes(bytes));
@@ -141,6 +146,14 @@ void set_sink(UniqueFd fd) {
   const MutexLock lock(log.mutex);
   log.sink.reset();
   log.fd = std::move(fd);
+  log.looked = false;
+  open_sink(log);
+}
+
+void look_at_sink() {
+  Log& log = the_log();
+  const MutexLock lock(log.mutex);
+  open_sink(log);
 }
 
 void name_thread(const char* name) {

@@ -37,6 +37,9 @@ Settings settings();
 void configure(Settings settings);
 // Sends lines to `fd` from now on; without one, to standard output, as in the beginning.
 void set_sink(UniqueFd fd);
+// Looks now at what sort of file the sink is, rather than with the first line: for threads that
+// may not look at files.
+void look_at_sink();
 // The name of the calling thread in its lines and in /proc (at most 15 bytes).
 void name_thread(const char* name);
 

@@ -5,12 +5,14 @@
 #include <system_error>
 #include <utility>
 
+#include "base/log.h"
+
 namespace mote {
 
-Result<std::unique_ptr<Worker>> Worker::start(Task first) {
+Result<std::unique_ptr<Worker>> Worker::start(ThreadKind kind, Task first) {
   std::unique_ptr<Worker> worker(new Worker(std::move(first)));
   try {
-    worker->thread_ = std::thread([self = worker.get()] { self->main(); });
+    worker->thread_ = std::thread([self = worker.get(), kind] { self->main(kind); });
   } catch (const std::system_error& error) {
     return fail_errno(error.code().value(), "start a thread");
   }
@@ -73,7 +75,9 @@ Worker::Task Worker::next() {
   return std::exchange(task_ ? task_ : last_, Task());
 }
 
-void Worker::main() {
+void Worker::main(ThreadKind kind) {
+  enter_thread(kind);
+  if (kind == ThreadKind::kWorker) log::name_thread("mote_worker");
   while (Task task = next()) task();
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/result.h"
 #include "base/sync.h"
+#include "base/thread_guard.h"
 
 namespace mote {
 
@@ -16,9 +17,9 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // Starts the thread on `first`; without a task it waits for one. Errors: the host has no thread
+  // Starts a thread of that kind on `first`; without a task it waits for one. Errors: the host has no thread
   // for it.
-  static Result<std::unique_ptr<Worker>> start(Task first = {});
+  static Result<std::unique_ptr<Worker>> start(ThreadKind kind, Task first = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   // Waits for what it does, and ends the thread.
@@ -40,7 +41,7 @@ class Worker {
 
  private:
   explicit Worker(Task first) : task_(std::move(first)) {}
-  void main() EXCLUDES(mutex_);
+  void main(ThreadKind kind) EXCLUDES(mutex_);
   // Waits for the next task; empty: there is none any more.
   Task next() EXCLUDES(mutex_);
 

@@ -40,7 +40,7 @@ Result<void> VcpuThread::start(SetUp set_up, std::unique_ptr<Worker> thread) {
     thread_->run_last(std::move(task));
     return {};
   }
-  auto started = Worker::start(std::move(task));
+  auto started = Worker::start(ThreadKind::kVcpu, std::move(task));
   if (!started) {
     return std::unexpected(std::move(started.error()).within(fmt::format("vCPU {}", index_)));
   }

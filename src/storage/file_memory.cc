@@ -40,20 +40,19 @@ Result<std::unique_ptr<HostFileMemory>> HostFileMemory::open(const std::string& 
   if (!mapping) {
     return std::unexpected(std::move(mapping.error()).within(fmt::format("'{}'", path)));
   }
-  return std::unique_ptr<HostFileMemory>(
+  std::unique_ptr<HostFileMemory> made(
       new HostFileMemory(std::move(file.fd), access, size, std::move(*mapping), loop));
+  // While threads may still be started. Without one, a flush is done where it is asked for.
+  if (access == Access::kReadWrite) {
+    if (auto worker = Worker::start(ThreadKind::kWorker)) made->worker_ = std::move(*worker);
+  }
+  return made;
 }
 
 void HostFileMemory::sync(Done done) {
   done_ = std::move(done);
   const std::uint64_t number = ++number_;
   if (worker_) return worker_->run([this, number] { run(number); });
-  auto worker = Worker::start([this, number] { run(number); });
-  if (worker) {
-    worker_ = std::move(*worker);
-    return;
-  }
-  // No thread to be had: better late than never.
   run(number);
 }
 

@@ -40,8 +40,8 @@ class FileMemory {
   static constexpr std::uint64_t kAlignment = std::uint64_t{2} << 20;
 };
 
-// A regular file or a block device. Syncs are made on a thread of its own, which starts with the
-// first: they may take seconds.
+// A regular file or a block device. Syncs are made on a thread of its own, where the file can be
+// written: they may take seconds.
 class HostFileMemory final : public FileMemory {
  public:
   // Opens and maps `path`, shared. Errors: as open_disk_file(); an empty file (kInvalid); more than

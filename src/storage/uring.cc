@@ -8,8 +8,6 @@
 namespace mote::storage {
 namespace {
 
-constexpr int kFile = 0;  // its place in the table of registered files
-
 Result<void> check(int status, const char* what) {
   if (status >= 0) return {};
   return fail_errno(-status, "{}", what);
@@ -17,7 +15,7 @@ Result<void> check(int status, const char* what) {
 
 // What the ring may do once it is enabled.
 Result<void> limit(io_uring& ring) {
-  std::array<io_uring_restriction, 5> allowed{};
+  std::array<io_uring_restriction, 6> allowed{};
   std::size_t count = 0;
   for (const int op : {IORING_OP_READV, IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE}) {
     allowed[count].opcode = IORING_RESTRICTION_SQE_OP;
@@ -25,6 +23,8 @@ Result<void> limit(io_uring& ring) {
   }
   allowed[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
   allowed[count++].sqe_flags = IOSQE_FIXED_FILE;
+  allowed[count].opcode = IORING_RESTRICTION_REGISTER_OP;
+  allowed[count++].register_op = IORING_REGISTER_FILES_UPDATE;
   return check(io_uring_register_restrictions(&ring, allowed.data(), count),
                "restrict an io_uring");
 }
@@ -56,12 +56,15 @@ unsigned count_of(std::span<const iovec> buffers) {
 
 }  // namespace
 
-Result<std::unique_ptr<Uring>> Uring::create(int fd) {
+Result<std::unique_ptr<Uring>> Uring::create() {
   std::unique_ptr<Uring> made(new Uring);
   io_uring& ring = made->ring_;
   ring.ring_fd = -1;
   MOTE_CHECK(set_up(ring));
-  MOTE_CHECK(check(io_uring_register_files(&ring, &fd, 1), "give an io_uring its file"));
+  std::array<int, kFiles> none{};
+  none.fill(-1);
+  MOTE_CHECK(check(io_uring_register_files(&ring, none.data(), none.size()),
+                   "give an io_uring its table of files"));
   MOTE_CHECK(limit(ring));
   MOTE_CHECK(check(io_uring_enable_rings(&ring), "enable an io_uring"));
   return made;
@@ -69,6 +72,24 @@ Result<std::unique_ptr<Uring>> Uring::create(int fd) {
 
 Uring::~Uring() {
   if (ring_.ring_fd >= 0) io_uring_queue_exit(&ring_);
+}
+
+Result<unsigned> Uring::take_file(int fd) {
+  const auto free = std::ranges::find(taken_, false);
+  if (free == taken_.end()) {
+    return fail(ErrorKind::kState, "an io_uring has {} files already", kFiles);
+  }
+  const auto file = static_cast<unsigned>(free - taken_.begin());
+  MOTE_CHECK(
+      check(io_uring_register_files_update(&ring_, file, &fd, 1), "give an io_uring a file"));
+  *free = true;
+  return file;
+}
+
+void Uring::give_back(unsigned file) {
+  const int none = -1;
+  io_uring_register_files_update(&ring_, file, &none, 1);
+  taken_[file] = false;
 }
 
 template <typename Prepare>
@@ -80,25 +101,30 @@ void Uring::put(std::uint64_t tag, Prepare prepare) {
   entry->user_data = tag;
 }
 
-void Uring::read(std::span<const iovec> buffers, std::uint64_t offset, std::uint64_t tag) {
+void Uring::read(unsigned file, std::span<const iovec> buffers, std::uint64_t offset,
+                 std::uint64_t tag) {
   put(tag, [&](io_uring_sqe& entry) {
-    io_uring_prep_readv(&entry, kFile, buffers.data(), count_of(buffers), offset);
+    io_uring_prep_readv(&entry, static_cast<int>(file), buffers.data(), count_of(buffers), offset);
   });
 }
 
-void Uring::write(std::span<const iovec> buffers, std::uint64_t offset, std::uint64_t tag) {
+void Uring::write(unsigned file, std::span<const iovec> buffers, std::uint64_t offset,
+                  std::uint64_t tag) {
   put(tag, [&](io_uring_sqe& entry) {
-    io_uring_prep_writev(&entry, kFile, buffers.data(), count_of(buffers), offset);
+    io_uring_prep_writev(&entry, static_cast<int>(file), buffers.data(), count_of(buffers), offset);
   });
 }
 
-void Uring::flush(std::uint64_t tag) {
-  put(tag, [](io_uring_sqe& entry) { io_uring_prep_fsync(&entry, kFile, IORING_FSYNC_DATASYNC); });
+void Uring::flush(unsigned file, std::uint64_t tag) {
+  put(tag, [&](io_uring_sqe& entry) {
+    io_uring_prep_fsync(&entry, static_cast<int>(file), IORING_FSYNC_DATASYNC);
+  });
 }
 
-void Uring::allocate(int mode, std::uint64_t offset, std::uint64_t length, std::uint64_t tag) {
+void Uring::allocate(unsigned file, int mode, std::uint64_t offset, std::uint64_t length,
+                     std::uint64_t tag) {
   put(tag, [&](io_uring_sqe& entry) {
-    io_uring_prep_fallocate(&entry, kFile, mode, static_cast<off_t>(offset),
+    io_uring_prep_fallocate(&entry, static_cast<int>(file), mode, static_cast<off_t>(offset),
                             static_cast<off_t>(length));
   });
 }

@@ -1,10 +1,11 @@
-// Uring is an io_uring (io_uring_setup(2)) for one file, which can do nothing but read, write,
-// flush and fallocate that file: the kernel holds it to that. Belongs to one thread.
+// Uring is an io_uring (io_uring_setup(2)) which can do nothing but read, write, flush and
+// fallocate the files that it is given: the kernel holds it to that. Belongs to one thread.
 #pragma once
 
 #include <liburing.h>
 #include <sys/uio.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -18,9 +19,12 @@ class Uring {
   // Operations that can be under way at once.
   static constexpr unsigned kDepth = 128;
 
-  // A ring for `fd`, which it keeps open. Errors: a kernel without io_uring, or one whose
+  // The most files that it has at once: one, and the one that takes its place.
+  static constexpr unsigned kFiles = 2;
+
+  // A ring without a file. Errors: a kernel without io_uring, or one whose
   // kernel.io_uring_disabled or seccomp filter forbids it (kUnsupported); no memory (kResource).
-  static Result<std::unique_ptr<Uring>> create(int fd);
+  static Result<std::unique_ptr<Uring>> create();
   Uring(const Uring&) = delete;
   Uring& operator=(const Uring&) = delete;
   ~Uring();
@@ -28,12 +32,20 @@ class Uring {
   // Readable when an operation is done.
   int fd() const { return ring_.ring_fd; }
 
+  // Gives it a file, which it keeps open until it is given back; its number.
+  // Errors: it has kFiles of them.
+  Result<unsigned> take_file(int fd);
+  // With no operation under way.
+  void give_back(unsigned file);
+
   // Puts an operation into the submission queue; `tag` comes back with its completion. No more than
   // kDepth are under way. Buffers stay until then.
-  void read(std::span<const iovec> buffers, std::uint64_t offset, std::uint64_t tag);
-  void write(std::span<const iovec> buffers, std::uint64_t offset, std::uint64_t tag);
-  void flush(std::uint64_t tag);
-  void allocate(int mode, std::uint64_t offset, std::uint64_t length, std::uint64_t tag);
+  void read(unsigned file, std::span<const iovec> buffers, std::uint64_t offset, std::uint64_t tag);
+  void write(unsigned file, std::span<const iovec> buffers, std::uint64_t offset,
+             std::uint64_t tag);
+  void flush(unsigned file, std::uint64_t tag);
+  void allocate(unsigned file, int mode, std::uint64_t offset, std::uint64_t length,
+                std::uint64_t tag);
 
   // Hands the kernel what was put since the last time, in one call, and waits for `wait_for`
   // completions. False: it has no room for them now; try again.
@@ -52,6 +64,7 @@ class Uring {
   void put(std::uint64_t tag, Prepare prepare);
 
   io_uring ring_{};
+  std::array<bool, kFiles> taken_{};
 };
 
 }  // namespace mote::storage

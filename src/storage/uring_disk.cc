@@ -30,22 +30,38 @@ const char* name_of(Op op) {
 
 }  // namespace
 
-UringDisk::UringDisk(RawFile file, std::unique_ptr<Uring> ring)
-    : file_(std::move(file)), ring_(std::move(ring)), slots_(Uring::kDepth) {
-  for (std::size_t slot = Uring::kDepth; slot > 0; --slot) free_slots_.push_back(slot - 1);
-}
-
-Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop) {
-  MOTE_TRY(auto ring, Uring::create(file.fd.get()));
-  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), std::move(ring)));
-  UringDisk& disk = *made;
-  MOTE_TRY(disk.watch_,
-           loop.watch(disk.ring_->fd(), EPOLLIN, [&disk](std::uint32_t) { disk.ready(); }));
-  MOTE_TRY(disk.retry_, loop.timer([&disk] { disk.ready(); }));
+Result<std::shared_ptr<DiskRing>> DiskRing::create(EventLoop& loop) {
+  std::shared_ptr<DiskRing> made(new DiskRing);
+  MOTE_TRY(made->ring_, Uring::create());
+  MOTE_TRY(made->watch_, loop.watch(made->ring_->fd(), EPOLLIN, [ring = made.get()](std::uint32_t) {
+    if (ring->user_ != nullptr) ring->user_->ready();
+  }));
   return made;
 }
 
-UringDisk::~UringDisk() { drain(); }
+UringDisk::UringDisk(RawFile file, std::shared_ptr<DiskRing> ring, unsigned number)
+    : file_(std::move(file)), ring_(std::move(ring)), number_(number), slots_(Uring::kDepth) {
+  for (std::size_t slot = Uring::kDepth; slot > 0; --slot) free_slots_.push_back(slot - 1);
+}
+
+Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop,
+                                                     std::shared_ptr<DiskRing> ring) {
+  MOTE_TRY(const unsigned number, ring->ring_->take_file(file.fd.get()));
+  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), std::move(ring), number));
+  MOTE_TRY(made->retry_, loop.timer([&disk = *made] { disk.ready(); }));
+  return made;
+}
+
+Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop) {
+  MOTE_TRY(auto ring, DiskRing::create(loop));
+  return create(std::move(file), loop, std::move(ring));
+}
+
+UringDisk::~UringDisk() {
+  drain();
+  ring().give_back(number_);
+  if (ring_->user_ == this) ring_->user_ = nullptr;
+}
 
 // Requests in
 // ------------------------------------------------------------------------------------------------
@@ -79,23 +95,25 @@ void UringDisk::launch(DiskRequest request, std::uint64_t length, Done done) {
 }
 
 void UringDisk::put(std::size_t slot) {
+  ring_->user_ = this;
   const Running& running = slots_[slot];
   switch (running.request.op) {
     case Op::kRead:
-      ring_->read(running.left, running.offset, slot);
+      ring().read(number_, running.left, running.offset, slot);
       break;
     case Op::kWrite:
-      ring_->write(running.left, running.offset, slot);
+      ring().write(number_, running.left, running.offset, slot);
       break;
     case Op::kFlush:
-      ring_->flush(slot);
+      ring().flush(number_, slot);
       break;
     case Op::kDiscard:
     case Op::kWriteZeroes:
       if (running.writes_zeroes) {
-        ring_->write(running.left, running.offset, slot);
+        ring().write(number_, running.left, running.offset, slot);
       } else {
-        ring_->allocate(allocation_mode(running.request), running.offset, running.length, slot);
+        ring().allocate(number_, allocation_mode(running.request), running.offset, running.length,
+                        slot);
       }
       break;
   }
@@ -103,7 +121,7 @@ void UringDisk::put(std::size_t slot) {
 }
 
 bool UringDisk::enter(unsigned wait_for) {
-  auto entered = ring_->submit(wait_for);
+  auto entered = ring().submit(wait_for);
   unsubmitted_ = !entered || !*entered;
   if (unsubmitted_) static_cast<void>(retry_.set(kRetry));
   return !unsubmitted_;
@@ -134,7 +152,7 @@ void UringDisk::ready() {
 
 void UringDisk::reap() {
   Uring::Completion completion;
-  while (ring_->take(completion)) {
+  while (ring().take(completion)) {
     advance(static_cast<std::size_t>(completion.tag), completion.result);
   }
 }

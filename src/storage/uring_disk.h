@@ -16,9 +16,31 @@
 
 namespace mote::storage {
 
+class UringDisk;
+
+// A ring and who hears of its completions, for disks that follow each other: where a disk takes
+// another's place, so does it at the ring, since a monitor cannot make another once its guest runs.
+class DiskRing {
+ public:
+  // `loop` outlives it. Errors: as Uring::create().
+  static Result<std::shared_ptr<DiskRing>> create(EventLoop& loop);
+
+ private:
+  friend class UringDisk;
+  DiskRing() = default;
+
+  std::unique_ptr<Uring> ring_;
+  EventLoop::Watch watch_;
+  UringDisk* user_ = nullptr;  // the disk that has operations under way, or had the last
+};
+
 class UringDisk final : public Disk {
  public:
-  // Completions come from `loop`, which outlives the disk. Errors: as Uring::create().
+  // Completions come from `loop`, which outlives the disk, by `ring`, where a disk that had it
+  // before has nothing under way once this one has. Errors: the ring has a file too many.
+  static Result<std::unique_ptr<UringDisk>> create(RawFile file, EventLoop& loop,
+                                                   std::shared_ptr<DiskRing> ring);
+  // With a ring of its own. Errors: as Uring::create().
   static Result<std::unique_ptr<UringDisk>> create(RawFile file, EventLoop& loop);
   UringDisk(const UringDisk&) = delete;
   UringDisk& operator=(const UringDisk&) = delete;
@@ -53,7 +75,9 @@ class UringDisk final : public Disk {
     Done done;
   };
 
-  UringDisk(RawFile file, std::unique_ptr<Uring> ring);
+  friend class DiskRing;
+  UringDisk(RawFile file, std::shared_ptr<DiskRing> ring, unsigned number);
+  Uring& ring() { return *ring_->ring_; }
   void launch(DiskRequest request, std::uint64_t length, Done done);
   void put(std::size_t slot);
   void reap();
@@ -63,8 +87,8 @@ class UringDisk final : public Disk {
   void ready();
 
   RawFile file_;
-  std::unique_ptr<Uring> ring_;
-  EventLoop::Watch watch_;
+  std::shared_ptr<DiskRing> ring_;
+  const unsigned number_;   // of the file at the ring
   EventLoop::Timer retry_;  // for a kernel without room
   CompletionListener* listener_ = nullptr;
   std::vector<Running> slots_;

@@ -18,7 +18,6 @@ DIFFERENCES = (
     Difference("SIGRTMIN is how vCPUs are interrupted, and ends nothing", r"SIGRTMIN running.*", ("exit", "get_root")),
     # What is not built yet: refused as a wrong argument, or, in a configuration file, as an error.
     Difference("--enable-pci is not built yet", r".*(--enable-pci once|PCI|with --enable-pci).*"),
-    Difference("--seccomp-filter is not built yet", r"--seccomp-filter (empty|once)", ("exit",)),
     # A wrong argument or file is no reason to crash: a message and a status.
     Difference("a number that is none is a wrong argument", NUMBER_CASES, ("exit", "stderr_nonempty"), may_be_absent=True),
     Difference("a wrong id is a wrong argument", IDS, ("exit", "stderr_nonempty")),

@@ -126,14 +126,14 @@ machine::MachineCounts Metrics::machine_counts() const {
   return machine;
 }
 
-void Metrics::write(bool fatal) {
+void Metrics::write(bool fatal, std::string_view more) {
   if (!output_) return;
   const machine::MachineCounts machine = machine_counts();
   Output& to = *output_;
   const std::size_t size = kLineCapacity + to.extra.size() + size_of_ids(machine);
   if (size > to.line.capacity() && !fatal) to.line = LineBuffer(size);
-  make_line({.process = counts, .output = output_counts_, .machine = machine}, utc_ms(), to.extra,
-            to.baselines, fatal, to.line);
+  make_line({.process = counts, .output = output_counts_, .machine = machine}, utc_ms(),
+            {to.extra, more}, to.baselines, fatal, to.line);
   if (to.line.overflow()) {
     ++output_counts_.metrics_fails;
   } else if (!to.file.write(to.line.text())) {
@@ -145,7 +145,7 @@ void Metrics::write(bool fatal) {
 
 void Metrics::flush() { write(/*fatal=*/false); }
 
-void Metrics::flush_at_fault() { write(/*fatal=*/true); }
+void Metrics::flush_at_fault(std::string_view more) { write(/*fatal=*/true, more); }
 
 std::string Metrics::report() const {
   const machine::MachineCounts machine = machine_counts();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "api/firecracker/metrics/collect.h"
 #include "api/firecracker/metrics/config.h"
@@ -48,8 +49,9 @@ class Metrics {
   // Writes a line, where there is a file. One that the file does not take is counted, and what it
   // had to say is in the next.
   void flush();
-  // The same from a signal's handler, on any thread, as the last thing that is done.
-  void flush_at_fault();
+  // The same from a signal's handler, on any thread, as the last thing that is done. `more`:
+  // further members of the line's object, a comma behind each.
+  void flush_at_fault(std::string_view more = {});
 
   // All counters since the start of the process, also those of mote's own, as JSON. Flushing and
   // asking do not disturb each other.
@@ -63,7 +65,7 @@ class Metrics {
     Baselines baselines;
     EventLoop::Timer timer;
   };
-  void write(bool fatal);
+  void write(bool fatal, std::string_view more = {});
   machine::MachineCounts machine_counts() const;
 
   const std::string id_;

@@ -3,6 +3,7 @@
 #include <system_error>
 
 #include "base/log.h"
+#include "base/thread_guard.h"
 
 namespace mote::api::http {
 
@@ -31,6 +32,8 @@ void ServerThread::main() {
   log::info("The API is served.");
   started_.test_and_set();
   started_.notify_all();
+  // Before the first byte of a client.
+  enter_thread(ThreadKind::kApi);
   if (const auto ran = loop_->run(); !ran) log::error("The API ends: {}", ran.error().text());
 }
 

@@ -31,6 +31,8 @@ struct Values {
   Metrics metrics;
   Api api;
   Snapshot snapshot;
+  SeccompShow seccomp_show;
+  SeccompCompile seccomp_compile;
 };
 
 void describe_run(CLI::App& app, Values& values) {
@@ -117,6 +119,34 @@ void describe_snapshot(CLI::App& app, Snapshot& snapshot) {
   rebase->add_option("DIFF", snapshot.second, "The memory file of the changes")->required();
 }
 
+// `mote seccomp show`, and `mote seccomp compile` with the flags of Firecracker's seccompiler-bin.
+void describe_seccomp(CLI::App& app, Values& values) {
+  app.require_subcommand(1);
+  CLI::App* const show =
+      app.add_subcommand("show", "Print which system calls mote-vmm's threads may make, and why");
+  show->add_option("THREAD", values.seccomp_show.thread,
+                   "setup, vmm, served, api, vcpu or worker (default: all)");
+  show->add_flag("--json", values.seccomp_show.json, "As JSON, with each argument's comparison");
+  SeccompCompile& compile = values.seccomp_compile;
+  CLI::App* const command =
+      app.add_subcommand("compile", "Make a file for mote-vmm's --seccomp-filter");
+  command->footer(
+      "A FILE holds rules as `mote seccomp show` prints them, or Firecracker's JSON; several are "
+      "added up.");
+  command->add_option("--input-file,FILE", compile.inputs, "What to make it of; may be repeated")
+      ->required()
+      ->type_name("FILE");
+  command->add_option("--output-file", compile.output, "Where to write it")
+      ->type_name("FILE")
+      ->default_str("seccomp_binary_filter.out");
+  command
+      ->add_option("--target-arch", compile.architecture,
+                   "x86_64 or aarch64 (default: this machine's)")
+      ->type_name("ARCH");
+  command->add_flag("--split-output", compile.split,
+                    "Write the bare program of each thread to <output file>.<thread>");
+}
+
 std::vector<std::string> split_command(std::span<const char* const> words,
                                        std::vector<std::string>& command) {
   const auto mark = std::ranges::find(words, std::string_view("--"));
@@ -171,6 +201,8 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const metrics =
       app.add_subcommand("metrics", "Print the counters of a running microVM's monitor");
   CLI::App* const snapshot = app.add_subcommand("snapshot", "Look at the files of snapshots");
+  CLI::App* const seccomp =
+      app.add_subcommand("seccomp", "Show and make filters of mote-vmm's system calls");
   CLI::App* const version_command = app.add_subcommand("version", "Print the version");
   CLI::App* const help_command = app.add_subcommand("help", "Print this text");
   app.require_subcommand(0, 1);
@@ -179,6 +211,7 @@ Result<Request> parse(std::span<const char* const> words) {
   describe_api(*api, values.api.request);
   describe_metrics(*metrics, values.metrics);
   describe_snapshot(*snapshot, values.snapshot);
+  describe_seccomp(*seccomp, values);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
   // sees it.
@@ -207,12 +240,15 @@ Result<Request> parse(std::span<const char* const> words) {
   if (doctor->parsed()) return values.doctor;
   if (metrics->parsed()) return values.metrics;
   if (snapshot->parsed()) return values.snapshot;
+  if (seccomp->got_subcommand("show")) return values.seccomp_show;
+  if (seccomp->parsed()) return values.seccomp_compile;
   if (api->parsed()) {
     return fail(ErrorKind::kInvalid,
                 "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
   }
   return fail(ErrorKind::kInvalid,
-              "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot; "
+              "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, mote "
+              "seccomp; "
               "see mote --help");
 }
 

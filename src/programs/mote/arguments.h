@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "engine/api_client.h"
 #include "engine/run.h"
+#include "programs/mote/seccomp.h"
 
 namespace mote::cli {
 
@@ -38,7 +39,7 @@ struct Snapshot {
   std::string second;
   bool json = false;
 };
-using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot>;
+using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, SeccompShow, SeccompCompile>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

@@ -108,6 +108,18 @@ int carry_out(const Snapshot& request) {
   return 0;
 }
 
+int carry_out(const SeccompShow& request) {
+  const auto text = seccomp_show(request);
+  if (!text) return refuse(kStatusBadArguments, text.error());
+  fmt::print("{}", *text);
+  return 0;
+}
+
+int carry_out(const SeccompCompile& request) {
+  const auto done = seccomp_compile(request);
+  return done ? 0 : refuse(1, done.error());
+}
+
 int carry_out(const Run& request) {
   const auto outcome = engine::run(request.options);
   if (!outcome) return refuse(engine::kStatusLost, outcome.error());

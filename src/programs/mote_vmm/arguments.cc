@@ -46,8 +46,11 @@ constexpr std::array kFlags{
          &Arguments::mmds_size_limit},
     Flag{"--boot-timer", "", "Give the guest a device that logs how long it took to boot.",
          &Arguments::boot_timer},
-    Flag{"--no-seccomp", "", "Run without system call filters. There are none yet.",
+    Flag{"--no-seccomp", "", "Run without filters of system calls; for debugging.",
          &Arguments::no_seccomp},
+    Flag{"--seccomp-filter", "FILE",
+         "Filters of system calls to run under, as `mote seccomp compile` makes them.",
+         &Arguments::seccomp_filter},
     Flag{"--level", "LEVEL", "Least level that is logged: Off, Error, Warning, Info, Debug, Trace.",
          &Arguments::level},
     Flag{"--log-path", "FILE", "Append the log to a file or FIFO instead of standard output.",
@@ -81,7 +84,6 @@ constexpr std::array kFlags{
     Flag{"--version", "", "Print the version.", &Arguments::version},
     Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
     Flag{"--enable-pci", "", "", Unbuilt{}},
-    Flag{"--seccomp-filter", "", "", Unbuilt{}},
 };
 
 using List = std::vector<std::string_view>;
@@ -157,6 +159,9 @@ Result<void> check_together(const Arguments& arguments) {
   MOTE_CHECK(check_id(arguments.id));
   if (arguments.no_api && !arguments.config_file) {
     return refuse("--no-api lacks --config-file FILE, which says what machine to run");
+  }
+  if (arguments.no_seccomp && arguments.seccomp_filter) {
+    return refuse("--no-seccomp and --seccomp-filter contradict each other; give one of them");
   }
   if (arguments.console_fd && arguments.console_fd == arguments.end_fd) {
     return refuse("--console-fd and --end-fd are both {}; each must have its own descriptor",

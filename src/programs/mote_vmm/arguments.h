@@ -20,6 +20,7 @@ struct Arguments {
   bool no_api = false;
   bool boot_timer = false;
   bool no_seccomp = false;
+  std::optional<std::string> seccomp_filter = {};
   // Print the format of state files, or of the one that is named, and exit.
   bool snapshot_version = false;
   std::optional<std::string> describe_snapshot = {};

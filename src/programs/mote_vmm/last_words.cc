@@ -2,8 +2,15 @@
 
 #include <signal.h>
 
+#include <algorithm>
+#include <array>
 #include <atomic>
+#include <span>
+#include <string_view>
 
+#include "base/log.h"
+#include "isolation/seccomp/built_in.h"
+#include "programs/mote_vmm/exit_status.h"
 #include "programs/mote_vmm/signals.h"
 
 namespace mote::vmm {
@@ -12,10 +19,25 @@ namespace {
 // A signal's handler has nothing else to know them by.
 std::atomic<api::firecracker::Metrics*> the_metrics = nullptr;
 
-void write_last_line(int signal) {
+// The thread's own name is in the line of the log. At most as long as a name of a call is.
+std::string_view tell_bad_call(int call, std::span<char> into) {
+  const std::string_view name = seccomp::call_name(call);
+  log::error("System call {} ({}) is not allowed here, which ends the monitor with status {}", call,
+             name, kExitBadSystemCall);
+  const auto end = fmt::format_to_n(into.begin(), into.size(),
+                                    R"("bad_syscall":{{"number":{},"name":"{}"}},)", call, name);
+  return {into.data(), std::min(end.size, into.size())};
+}
+
+void write_last_line(const siginfo_t& fault) {
+  std::array<char, 96> buffer;
+  std::string_view more;
+  if (fault.si_signo == SIGSYS && fault.si_code == kFromSeccomp)
+    more = tell_bad_call(fault.si_syscall, buffer);
   auto* const metrics = the_metrics.load();
-  count_signal(metrics->counts, signal);
-  metrics->flush_at_fault();
+  if (metrics == nullptr) return;
+  count_signal(metrics->counts, fault.si_signo);
+  metrics->flush_at_fault(more);
 }
 
 // What was written to has no reader any more; the write says so as well.
@@ -54,9 +76,11 @@ void count_signal(api::firecracker::ProcessMetrics& counts, int signal) {
   }
 }
 
+void tell_faults() { set_last_words(write_last_line); }
+
 void write_faults_to(api::firecracker::Metrics& metrics) {
   the_metrics = &metrics;
-  set_last_words(write_last_line);
+  tell_faults();
   struct sigaction action{};
   action.sa_handler = count_pipe;
   action.sa_flags = SA_RESTART;

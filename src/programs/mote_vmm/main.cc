@@ -11,6 +11,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "programs/mote_vmm/arguments.h"
+#include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/monitor.h"
@@ -120,6 +121,9 @@ int run(std::string_view argv0, std::span<const char* const> words,
     if (auto open = take_descriptor(flag, fd); !open)
       return refuse(kExitBadArguments, open.error());
   }
+  if (const auto confined = confine(*arguments); !confined) {
+    return refuse(kExitError, confined.error());
+  }
   const auto end = arguments->no_api ? run_file(*arguments, start) : serve(*arguments);
   return end ? exit_status(*end) : refuse(kExitError, end.error());
 }
@@ -134,6 +138,7 @@ int main(int argc, char** argv) {
   ::mallopt(M_ARENA_MAX, 1);
   mote::note_heap_start();
   mote::vmm::Signals::block();
+  mote::vmm::tell_faults();
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   if (words.empty()) return mote::vmm::run("", words, start);
   return mote::vmm::run(words.front(), words.subspan(1), start);

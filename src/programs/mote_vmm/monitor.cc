@@ -8,6 +8,7 @@
 #include "base/event_loop.h"
 #include "base/terminal.h"
 #include "machine/machine.h"
+#include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
@@ -46,6 +47,7 @@ Result<End> run_monitor(MonitorSettings settings) {
            }));
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   MOTE_TRY(auto terminal, RawTerminal::enter(settings.terminal));
+  MOTE_CHECK(confine_further(/*served=*/false));
   MOTE_CHECK(machine->run());
   MOTE_CHECK(metrics.start(
       *loop, [&machine = *machine](machine::MachineCounts& into) { machine.count(into); }));

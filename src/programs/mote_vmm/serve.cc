@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/terminal.h"
 #include "metadata/store.h"
+#include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
@@ -98,6 +99,7 @@ class Service {
   Controller controller_;
   api::firecracker::Api api_;
   std::unique_ptr<api::http::ServerThread> server_;
+  std::optional<Signals> signals_;
   std::optional<RawTerminal> terminal_;
   std::optional<End> ended_;
 };
@@ -122,6 +124,7 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   const bool has_terminal = streams.com1.input < 0 || !serial.serial_out_path;
   MOTE_TRY(terminal_, RawTerminal::enter(has_terminal ? streams.terminal : -1));
+  MOTE_CHECK(confine_further(/*served=*/true));
   return machine;
 }
 
@@ -180,6 +183,7 @@ Result<void> Service::start() {
   }
   write_faults_to(controller_.metrics());
   MOTE_CHECK(start_server());
+  MOTE_TRY(signals_, Signals::watch(loop_, [this](int signal) { take_signal(signal); }));
   note_start();
   if (arguments_.metadata) {
     MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
@@ -218,8 +222,6 @@ void Service::end_at_once(const std::string& what) {
 }
 
 Result<End> Service::run() {
-  MOTE_TRY(const Signals signals,
-           Signals::watch(loop_, [this](int signal) { take_signal(signal); }));
   MOTE_CHECK(loop_.run());
   // Whoever waits for an answer gets one before the process ends.
   loop_.close();

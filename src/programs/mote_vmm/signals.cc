@@ -13,9 +13,6 @@
 namespace mote::vmm {
 namespace {
 
-// SYS_SECCOMP of asm-generic/siginfo.h, which the C library has not and whose header cannot be
-// included beside its own.
-constexpr int kFromSeccomp = 1;
 constexpr std::array kFaults{SIGSEGV, SIGBUS, SIGILL, SIGSYS};
 
 // The process ends by SIGABRT, as one of Firecracker's that finds a defect in itself.
@@ -24,7 +21,7 @@ constexpr int kAborted = -1;
 // What the first fault ends the process with, a status or kAborted; 0: there was none. Others come
 // of what is done about it.
 std::atomic<int> fault_status = 0;
-std::atomic<void (*)(int)> words = nullptr;
+std::atomic<void (*)(const siginfo_t&)> words = nullptr;
 
 sigset_t signal_set() {
   sigset_t set;
@@ -57,7 +54,7 @@ void end_by_fault(int signal, siginfo_t* info, void*) {
   // What was interrupted may hold a lock that the last words need.
   ::signal(SIGALRM, give_up);
   ::alarm(1);
-  if (const auto last_words = words.load()) last_words(signal);
+  if (const auto last_words = words.load()) last_words(*info);
   end_at_once(status);
 }
 
@@ -91,7 +88,7 @@ int status_of_signal(int signal) {
   }
 }
 
-void set_last_words(void (*last_words)(int signal)) {
+void set_last_words(void (*last_words)(const siginfo_t& fault)) {
   words = last_words;
   // By itself it ends the process, and there would be nothing to say.
   take_fault(SIGABRT);
@@ -128,7 +125,7 @@ void die_by(int signal) {
   ::sigemptyset(&set);
   ::sigaddset(&set, signal);
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
-  ::kill(::getpid(), signal);
+  ::raise(signal);
   // Not reached for a signal whose default action ends a process.
   ::_exit(128 + signal);
 }

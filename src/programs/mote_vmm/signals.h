@@ -2,6 +2,8 @@
 // and SIGWINCH, by which a terminal tells that it has another size.
 #pragma once
 
+#include <signal.h>
+
 #include <functional>
 
 #include "base/event_loop.h"
@@ -28,13 +30,17 @@ class Signals {
   EventLoop::Watch watch_;
 };
 
+// SYS_SECCOMP of asm-generic/siginfo.h, which the C library has not and whose header cannot be
+// included beside its own: the si_code of a SIGSYS that a filter raised.
+inline constexpr int kFromSeccomp = 1;
+
 // The status that the process ends with on one of the signals above; 0: it ends by the signal.
 int status_of_signal(int signal);
 
 // Called, once, when a fault ends the process, from its signal handler: what it does may be cut off
 // after a second. Also when the program finds a defect in itself and aborts. Set before other
 // threads start.
-void set_last_words(void (*last_words)(int signal));
+void set_last_words(void (*last_words)(const siginfo_t& fault));
 
 // Ends the process by `signal`'s default action, so that a parent sees what ended it.
 [[noreturn]] void die_by(int signal);

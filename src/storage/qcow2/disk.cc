@@ -11,8 +11,12 @@ Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path, cons
   MOTE_TRY(OpenedImage opened, open_chain(path, options));
   std::unique_ptr<Disk> data;
   if (options.engine == Engine::kUring) {
-    MOTE_TRY(data,
-             open_raw_disk(path, {.access = options.access, .engine = options.engine}, *loop));
+    MOTE_TRY(data, open_raw_disk(path,
+                                 {.access = options.access,
+                                  .cache = Cache::kBuffered,
+                                  .engine = options.engine,
+                                  .ring = options.ring},
+                                 *loop));
     if (data->identity() != opened.identity) {
       return fail(ErrorKind::kState, "'{}' became another file while it was opened", path);
     }

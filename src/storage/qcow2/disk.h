@@ -16,6 +16,7 @@ struct Options {
   // How data reaches the host where it is in the image as it is. What takes more than that (new
   // clusters, tables, compressed clusters, backing files) is done synchronously.
   Engine engine = Engine::kSync;
+  std::shared_ptr<DiskRing>* ring = nullptr;  // as RawOptions has it
   // Whether an image may name a backing file, which is then opened, as may its own: whoever writes
   // an image thereby chooses files of the host that the guest reads.
   bool backing_files = false;

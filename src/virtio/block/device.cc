@@ -60,13 +60,14 @@ Block::~Block() {
 Result<std::unique_ptr<Block>> Block::create(const BlockConfig& config,
                                              const DeviceServices& services) {
   MOTE_CHECK(check(config));
-  MOTE_TRY(auto disk, open_disk(config, services.loop));
+  std::shared_ptr<storage::DiskRing> ring;
+  MOTE_TRY(auto disk, open_disk(config, services.loop, &ring));
   auto block =
       std::make_unique<Block>(fmt::format("drive '{}'", config.drive_id), std::move(disk),
                               BlockShape{.cache = config.cache_type.value_or(CacheType::Unsafe),
                                          .queues = static_cast<std::uint16_t>(config.num_queues),
                                          .serial = config.serial});
-  block->origin_.emplace(config, services.loop);
+  block->origin_.emplace(config, services.loop, std::move(ring));
   if (config.rate_limiter) MOTE_CHECK(block->limit(services.loop, *config.rate_limiter));
   return block;
 }
@@ -158,7 +159,7 @@ Result<void> Block::replace_disk(const std::string& path) {
   BlockConfig config = origin_->config;
   config.path_on_host = path;
   if (auto checked = check(config); !checked) return counted(std::move(checked));
-  auto disk = open_disk(config, origin_->loop);
+  auto disk = open_disk(config, origin_->loop, &origin_->ring);
   if (!disk) return counted(detail::take_error(disk));
   MOTE_CHECK(replace_disk(std::move(*disk)));
   origin_->config = std::move(config);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "storage/disk.h"
+#include "storage/raw_disk.h"
 #include "virtio/block/config.h"
 #include "virtio/block/metrics.h"
 #include "virtio/block/state.h"
@@ -95,6 +96,7 @@ class Block final : public Device, private storage::CompletionListener {
   struct Origin {
     BlockConfig config;
     EventLoop& loop;
+    std::shared_ptr<storage::DiskRing> ring;  // of a disk that is served by one
   };
 
   // Changes to the disk, in device.cc

@@ -6,7 +6,8 @@
 namespace mote::virtio {
 namespace {
 
-Result<std::unique_ptr<storage::Disk>> open_format(const BlockConfig& config, EventLoop& loop) {
+Result<std::unique_ptr<storage::Disk>> open_format(const BlockConfig& config, EventLoop& loop,
+                                                   std::shared_ptr<storage::DiskRing>* ring) {
   const auto access = config.is_read_only.value_or(false) ? storage::Access::kReadOnly
                                                           : storage::Access::kReadWrite;
   const auto engine =
@@ -14,20 +15,24 @@ Result<std::unique_ptr<storage::Disk>> open_format(const BlockConfig& config, Ev
   const std::string& path = *config.path_on_host;
   if (config.format == DiskFormat::Qcow2) {
     return storage::qcow2::Qcow2Disk::open(
-        path, {.access = access, .engine = engine, .backing_files = config.backing_files}, &loop);
+        path,
+        {.access = access, .engine = engine, .ring = ring, .backing_files = config.backing_files},
+        &loop);
   }
   return storage::open_raw_disk(
       path,
       {.access = access,
        .cache = config.direct ? storage::Cache::kDirect : storage::Cache::kBuffered,
-       .engine = engine},
+       .engine = engine,
+       .ring = ring},
       loop);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<storage::Disk>> open_disk(const BlockConfig& config, EventLoop& loop) {
-  auto disk = open_format(config, loop);
+Result<std::unique_ptr<storage::Disk>> open_disk(const BlockConfig& config, EventLoop& loop,
+                                                 std::shared_ptr<storage::DiskRing>* ring) {
+  auto disk = open_format(config, loop, ring);
   if (!disk) {
     return std::unexpected(
         std::move(disk.error()).within(fmt::format("drive '{}'", config.drive_id)));

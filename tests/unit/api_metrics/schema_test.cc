@@ -25,7 +25,8 @@ class Schema : public testing::Test {
   json::Value line(const machine::MachineCounts& machine, std::string_view extra = {}) {
     LineBuffer buffer(std::size_t{1} << 17);
     Baselines baselines;
-    make_line({.process = process_, .output = output_, .machine = machine}, 1234, extra, baselines,
+    make_line({.process = process_, .output = output_, .machine = machine}, 1234, {extra},
+              baselines,
               /*fatal=*/false, buffer);
     EXPECT_FALSE(buffer.overflow());
     EXPECT_TRUE(buffer.text().ends_with("}\n"));

@@ -14,20 +14,20 @@ namespace {
 
 TEST(Worker, DoesItsFirstTask) {
   std::atomic<int> done = 0;
-  auto worker = Worker::start([&] { ++done; });
+  auto worker = Worker::start(ThreadKind::kWorker, [&] { ++done; });
   ASSERT_TRUE(worker);
   (*worker)->wait();
   EXPECT_EQ(done, 1);
 }
 
 TEST(Worker, WaitsForATaskAndEndsWithoutOne) {
-  auto worker = Worker::start();
+  auto worker = Worker::start(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
   (*worker)->wait();
 }
 
 TEST(Worker, DoesOneTaskAfterAnotherOnOneThread) {
-  auto worker = Worker::start();
+  auto worker = Worker::start(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
   std::vector<int> order;
   std::thread::id thread;
@@ -46,7 +46,7 @@ TEST(Worker, DoesOneTaskAfterAnotherOnOneThread) {
 TEST(Worker, DoesItsLastTaskWhenTheOneBeforeIsDone) {
   std::latch go(1);
   std::vector<int> order;
-  auto worker = Worker::start();
+  auto worker = Worker::start(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
   (*worker)->run([&] {
     go.wait();
@@ -62,7 +62,7 @@ TEST(Worker, DoesItsLastTaskWhenTheOneBeforeIsDone) {
 TEST(Worker, DoesWhatItWasGivenBeforeItEnds) {
   std::atomic<int> done = 0;
   for (int i = 0; i < 100; ++i) {
-    auto worker = Worker::start();
+    auto worker = Worker::start(ThreadKind::kWorker);
     ASSERT_TRUE(worker);
     (*worker)->run([&] { ++done; });
   }
@@ -77,7 +77,7 @@ cpu_set_t allowed_processors() {
 
 TEST(Worker, KeepsOffAProcessorUntilItMayRoam) {
   const cpu_set_t mine = allowed_processors();
-  auto worker = Worker::start();
+  auto worker = Worker::start(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
   (*worker)->keep_off_this_processor();
   int kept = 0;

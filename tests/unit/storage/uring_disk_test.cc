@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <array>
 #include <filesystem>
 #include <optional>
 
@@ -127,10 +128,46 @@ TEST_F(UringDiskTest, EndsOnlyWhenItsRequestsHave) {
   EXPECT_EQ(results_.size(), 40U);
 }
 
+// What a block device does when its disk is replaced: no second ring is made for that.
+TEST_F(UringDiskTest, DisksThatFollowEachOtherShareARing) {
+  const auto open_at = [&](const std::string& path, const std::shared_ptr<DiskRing>& ring) {
+    auto raw = RawFile::open(path, Access::kReadWrite, Cache::kBuffered);
+    raw->in_memory = false;
+    return UringDisk::create(std::move(*raw), *loop_, ring);
+  };
+  const auto read_from = [&](UringDisk& disk) {
+    std::string bytes(512, '-');
+    disk.submit({.op = Op::kRead, .offset = 0, .buffers = {{bytes.data(), bytes.size()}}},
+                [](const DiskRequest&, const Result<void>& result) { EXPECT_TRUE(result); });
+    disk.drain();
+    return bytes.front();
+  };
+  auto ring = DiskRing::create(*loop_);
+  ASSERT_TRUE(ring) << ring.error().text();
+  std::array<TempFile, 3> files{TempFile(std::string(512, 'a')), TempFile(std::string(512, 'b')),
+                                TempFile(std::string(512, 'c'))};
+  auto disk = open_at(files[0].path(), *ring);
+  ASSERT_TRUE(disk) << disk.error().text();
+  EXPECT_EQ(read_from(**disk), 'a');
+  auto next = open_at(files[1].path(), *ring);
+  ASSERT_TRUE(next) << next.error().text();
+  // Opened and not yet in place, and there is no room for a third.
+  EXPECT_EQ(read_from(**disk), 'a');
+  EXPECT_FALSE(open_at(files[2].path(), *ring));
+  *disk = std::move(*next);
+  EXPECT_EQ(read_from(**disk), 'b');
+  for (int turn = 0; turn < 5; ++turn) {
+    next = open_at(files[2].path(), *ring);
+    ASSERT_TRUE(next) << next.error().text();
+    *disk = std::move(*next);
+    EXPECT_EQ(read_from(**disk), 'c');
+  }
+}
+
 TEST(Uring, RefusesWhatItIsNotFor) {
   const TempFile file(std::string(4096, 'x'));
   const UniqueFd fd(std::move(*open_file(file.path(), O_RDWR)));
-  auto ring = Uring::create(fd.get());
+  auto ring = Uring::create();
   ASSERT_TRUE(ring) << ring.error().text();
   // Another file cannot be given to it any more.
   const int other = fd.get();

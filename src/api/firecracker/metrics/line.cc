@@ -127,13 +127,14 @@ void Baselines::keep() {
   }
 }
 
-void make_line(const MetricsSources& sources, std::uint64_t utc_ms, std::string_view extra,
-               Baselines& baselines, bool fatal, LineBuffer& line) {
+void make_line(const MetricsSources& sources, std::uint64_t utc_ms,
+               std::initializer_list<std::string_view> extras, Baselines& baselines, bool fatal,
+               LineBuffer& line) {
   line.clear();
   line.add("{\"utc_timestamp_ms\":");
   line.add(utc_ms);
   line.add(",");
-  line.add(extra);
+  for (const std::string_view extra : extras) line.add(extra);
   LineSink sink(line, baselines, fatal);
   collect(sources, sink);
   line.add("}\n");

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <span>
 #include <string>
@@ -65,9 +66,10 @@ class Baselines {
   std::array<std::uint64_t, 64> difference_{};
 };
 
-// Puts a line of `sources` into `line`: the time, `extra` (members of the line's object, each
+// Puts a line of `sources` into `line`: the time, `extras` (members of the line's object, each
 // followed by a comma), and the groups. `fatal`: without an allocation.
-void make_line(const MetricsSources& sources, std::uint64_t utc_ms, std::string_view extra,
-               Baselines& baselines, bool fatal, LineBuffer& line);
+void make_line(const MetricsSources& sources, std::uint64_t utc_ms,
+               std::initializer_list<std::string_view> extras, Baselines& baselines, bool fatal,
+               LineBuffer& line);
 
 }  // namespace mote::api::firecracker

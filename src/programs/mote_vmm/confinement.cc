@@ -1,0 +1,114 @@
+#include "programs/mote_vmm/confinement.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <optional>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/thread_guard.h"
+#include "base/unique_fd.h"
+#include "isolation/seccomp/built_in.h"
+#include "isolation/seccomp/filter_file.h"
+#include "isolation/seccomp/install.h"
+#include "programs/mote_vmm/exit_status.h"
+
+namespace mote::vmm {
+namespace {
+
+using seccomp::Filter;
+
+// A thread that starts has nothing else to know them by.
+struct Filters {
+  bool wanted = false;
+  std::optional<seccomp::FilterMap> given;  // by --seccomp-filter
+};
+Filters& the_filters() {
+  static Filters filters;
+  return filters;
+}
+
+// The filter that was given, or mote's own where a file has none, as Firecracker's have no others
+// than the three that it knows.
+seccomp::Program find(Filter filter) {
+  const auto& given = the_filters().given;
+  if (!given) return built_in(filter);
+  const auto found = given->find(name_of(filter == Filter::kServed ? Filter::kVmm : filter));
+  return found == given->end() ? built_in(filter) : seccomp::Program(found->second);
+}
+
+Result<void> take(Filter filter) {
+  MOTE_CHECK_WITHIN(seccomp::install(find(filter)), "the filter '{}'", name_of(filter));
+  return {};
+}
+
+Filter filter_of(ThreadKind kind) {
+  switch (kind) {
+    case ThreadKind::kApi:
+      return Filter::kApi;
+    case ThreadKind::kVcpu:
+      return Filter::kVcpu;
+    case ThreadKind::kWorker:
+      return Filter::kWorker;
+  }
+  return Filter::kWorker;
+}
+
+// A thread that cannot be confined does nothing.
+void guard(ThreadKind kind) {
+  const auto done = take(filter_of(kind));
+  if (done) return;
+  log::error("{}", done.error().text());
+  ::_exit(kExitError);
+}
+
+Result<seccomp::FilterMap> read_filters(const std::string& path) {
+  MOTE_TRY(const UniqueFd file, open_file(path, O_RDONLY | O_NONBLOCK));
+  MOTE_TRY(const std::string bytes, read_all(file.get(), seccomp::kMaxFilterFile));
+  MOTE_TRY(seccomp::FilterMap filters, seccomp::parse_filters(std::as_bytes(std::span(bytes))));
+  for (const Filter needed : {Filter::kVmm, Filter::kApi, Filter::kVcpu}) {
+    if (filters.contains(name_of(needed))) continue;
+    return fail(ErrorKind::kInvalid, "it lacks the filter '{}'", name_of(needed));
+  }
+  for (const auto& [name, program] : filters) {
+    const auto is = [&](Filter filter) { return name == name_of(filter); };
+    if (is(Filter::kVmm) || is(Filter::kApi) || is(Filter::kVcpu) || is(Filter::kSetup) ||
+        is(Filter::kWorker))
+      continue;
+    return fail(ErrorKind::kInvalid,
+                "it has a filter {}; those of mote-vmm are vmm, api, vcpu, setup and worker",
+                json::quote(name));
+  }
+  return filters;
+}
+
+}  // namespace
+
+Result<void> confine(const Arguments& arguments) {
+  if (arguments.no_seccomp) return {};
+  Filters& filters = the_filters();
+  if (arguments.seccomp_filter) {
+    auto given = read_filters(*arguments.seccomp_filter);
+    if (!given) {
+      return std::unexpected(
+          std::move(given.error())
+              .within(fmt::format("--seccomp-filter {}", json::quote(*arguments.seccomp_filter))));
+    }
+    filters.given = std::move(*given);
+  }
+  if constexpr (!kHasFilters) return {};
+  filters.wanted = true;
+  // What looks at the sink's file first would be too late from a thread that may not.
+  log::look_at_sink();
+  set_thread_guard(guard);
+  MOTE_CHECK(seccomp::give_up_new_privileges());
+  return take(Filter::kSetup);
+}
+
+Result<void> confine_further(bool served) {
+  if (!the_filters().wanted) return {};
+  return take(served ? Filter::kServed : Filter::kVmm);
+}
+
+}  // namespace mote::vmm
