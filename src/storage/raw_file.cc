@@ -5,6 +5,7 @@
 #include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 
 #include <algorithm>
@@ -68,7 +69,8 @@ Result<DirectAlignment> direct_alignment(const std::string& path, int fd) {
   }
   alignas(kMostBlock) std::array<std::byte, kMostBlock> block;
   for (std::uint32_t size = kSectorSize; size <= kMostBlock; size *= 2) {
-    if (::pread(fd, block.data(), size, 0) >= 0) return DirectAlignment{size, size};
+    const iovec buffer{block.data(), size};
+    if (::preadv(fd, &buffer, 1, 0) >= 0) return DirectAlignment{size, size};
     if (errno != EINVAL) break;
   }
   return fail(ErrorKind::kUnsupported,

@@ -152,7 +152,9 @@ std::vector<std::vector<scmp_arg_cmp>> to_library(const Rule& rule) {
 }
 
 Result<void> add(scmp_filter_ctx context, const Rule& rule, Architecture architecture) {
-  MOTE_TRY(const int number, number_of(rule, architecture));
+  MOTE_CHECK(number_of(rule, architecture));
+  // The library takes this machine's number, whatever architecture it is to be for.
+  const int number = ::seccomp_syscall_resolve_name(rule.call.c_str());
   for (const std::vector<scmp_arg_cmp>& compares : to_library(rule)) {
     const int status =
         ::seccomp_rule_add_exact_array(context, to_library(rule.action), number,
@@ -246,7 +248,7 @@ Result<FilterMap> compile(const RuleSet& rules, Architecture architecture) {
   return filters;
 }
 
-std::string call_name(int number) {
+std::string resolve_call(int number) {
   const std::unique_ptr<char, decltype(&std::free)> name(
       ::seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, number), &std::free);
   return name ? std::string(name.get()) : std::string();
@@ -257,7 +259,7 @@ int highest_call() {
   constexpr int kEnd = 1024;
   int highest = 0;
   for (int number = 0; number < kEnd; ++number) {
-    if (!call_name(number).empty()) highest = number;
+    if (!resolve_call(number).empty()) highest = number;
   }
   return highest;
 }

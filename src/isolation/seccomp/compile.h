@@ -18,7 +18,7 @@ Result<OwnedProgram> compile(const ThreadRules& thread, Architecture architectur
 Result<FilterMap> compile(const RuleSet& rules, Architecture architecture);
 
 // The name of a system call of this machine; empty: none has the number.
-std::string call_name(int number);
+std::string resolve_call(int number);
 // The highest number that a call of this machine has.
 int highest_call();
 

@@ -20,20 +20,24 @@ namespace {
 std::atomic<api::firecracker::Metrics*> the_metrics = nullptr;
 
 // The thread's own name is in the line of the log. At most as long as a name of a call is.
-std::string_view tell_bad_call(int call, std::span<char> into) {
+std::string_view tell_bad_call(int call, const ucontext_t& context, std::span<char> into) {
   const std::string_view name = seccomp::call_name(call);
-  log::error("System call {} ({}) is not allowed here, which ends the monitor with status {}", call,
-             name, kExitBadSystemCall);
+  const auto& registers = context.uc_mcontext.gregs;
+  log::error(
+      "System call {} ({}), with the arguments {:#x}, {:#x}, {:#x} and {:#x}, is not allowed here, "
+      "which ends the monitor with status {}",
+      call, name, registers[REG_RDI], registers[REG_RSI], registers[REG_RDX], registers[REG_R10],
+      kExitBadSystemCall);
   const auto end = fmt::format_to_n(into.begin(), into.size(),
                                     R"("bad_syscall":{{"number":{},"name":"{}"}},)", call, name);
   return {into.data(), std::min(end.size, into.size())};
 }
 
-void write_last_line(const siginfo_t& fault) {
+void write_last_line(const siginfo_t& fault, const ucontext_t& context) {
   std::array<char, 96> buffer;
   std::string_view more;
   if (fault.si_signo == SIGSYS && fault.si_code == kFromSeccomp)
-    more = tell_bad_call(fault.si_syscall, buffer);
+    more = tell_bad_call(fault.si_syscall, context, buffer);
   auto* const metrics = the_metrics.load();
   if (metrics == nullptr) return;
   count_signal(metrics->counts, fault.si_signo);

@@ -21,7 +21,7 @@ constexpr int kAborted = -1;
 // What the first fault ends the process with, a status or kAborted; 0: there was none. Others come
 // of what is done about it.
 std::atomic<int> fault_status = 0;
-std::atomic<void (*)(const siginfo_t&)> words = nullptr;
+std::atomic<void (*)(const siginfo_t&, const ucontext_t&)> words = nullptr;
 
 sigset_t signal_set() {
   sigset_t set;
@@ -45,7 +45,7 @@ int status_of_fault(int signal, int code) {
 
 void give_up(int) { end_at_once(fault_status); }
 
-void end_by_fault(int signal, siginfo_t* info, void*) {
+void end_by_fault(int signal, siginfo_t* info, void* context) {
   // Whoever sends it from elsewhere has found no defect.
   if (signal == SIGABRT && info->si_pid != ::getpid()) die_by(SIGABRT);
   const int status = signal == SIGABRT ? kAborted : status_of_fault(signal, info->si_code);
@@ -54,7 +54,8 @@ void end_by_fault(int signal, siginfo_t* info, void*) {
   // What was interrupted may hold a lock that the last words need.
   ::signal(SIGALRM, give_up);
   ::alarm(1);
-  if (const auto last_words = words.load()) last_words(*info);
+  if (const auto last_words = words.load())
+    last_words(*info, *static_cast<const ucontext_t*>(context));
   end_at_once(status);
 }
 
@@ -88,7 +89,7 @@ int status_of_signal(int signal) {
   }
 }
 
-void set_last_words(void (*last_words)(const siginfo_t& fault)) {
+void set_last_words(void (*last_words)(const siginfo_t& fault, const ucontext_t& context)) {
   words = last_words;
   // By itself it ends the process, and there would be nothing to say.
   take_fault(SIGABRT);

@@ -40,7 +40,7 @@ int status_of_signal(int signal);
 // Called, once, when a fault ends the process, from its signal handler: what it does may be cut off
 // after a second. Also when the program finds a defect in itself and aborts. Set before other
 // threads start.
-void set_last_words(void (*last_words)(const siginfo_t& fault));
+void set_last_words(void (*last_words)(const siginfo_t& fault, const ucontext_t& context));
 
 // Ends the process by `signal`'s default action, so that a parent sees what ended it.
 [[noreturn]] void die_by(int signal);

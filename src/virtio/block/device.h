@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "storage/disk.h"
@@ -140,6 +141,7 @@ class Block final : public Device, private storage::CompletionListener {
   std::unique_ptr<storage::Disk> disk_;
   const BlockShape shape_;
   std::optional<Origin> origin_;
+  const bool several_processors_ = std::thread::hardware_concurrency() > 1;
   std::uint64_t sectors_;
   std::vector<Lane> lanes_;          // one a queue
   std::size_t turn_ = 0;             // whose the rate limiter's tokens are

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <thread>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -90,8 +89,7 @@ void Block::take_turns() {
 bool Block::await(Lane& lane, std::uint32_t answers) {
   // What the disk has still is answered later, by itself; and a processor that looks must not be
   // the one that the guest runs on.
-  static const bool several_processors = std::thread::hardware_concurrency() > 1;
-  if (!several_processors || pending_.size() != free_slots_.size()) return false;
+  if (!several_processors_ || pending_.size() != free_slots_.size()) return false;
   const std::uint64_t window = lane.pace.window(answers);
   if (window == 0) return false;
   const std::uint64_t began = monotonic_ns();

@@ -161,6 +161,12 @@ TEST(Arguments, ChecksDescriptors) {
               HasSubstr("each must have its own"));
 }
 
+TEST(Arguments, FiltersAreGivenOrLeftOut) {
+  EXPECT_EQ(parsed({"--seccomp-filter", "f"})->seccomp_filter, "f");
+  EXPECT_THAT(error_of(parsed({"--seccomp-filter", "f", "--no-seccomp"})),
+              HasSubstr("contradict each other"));
+}
+
 TEST(Arguments, WantsAMachineWithoutAnApi) {
   EXPECT_TRUE(parsed({}));
   EXPECT_TRUE(parsed({"--config-file", "f"}));
@@ -169,7 +175,7 @@ TEST(Arguments, WantsAMachineWithoutAnApi) {
 }
 
 TEST(Arguments, RefusesFirecrackersOtherFlagsAsNotBuilt) {
-  for (const char* flag : {"--enable-pci", "--seccomp-filter"}) {
+  for (const char* flag : {"--enable-pci"}) {
     for (const Result<Arguments>& result : {run({flag}), run({flag, "x"}), parsed({flag})}) {
       ASSERT_FALSE(result) << flag;
       EXPECT_EQ(result.error().kind(), ErrorKind::kUnsupported) << flag;

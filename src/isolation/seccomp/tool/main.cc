@@ -54,7 +54,7 @@ Result<std::string> filters_of(const std::vector<Table>& tables) {
   out += "constexpr char kCallNames[] =";
   const int highest = highest_call();
   for (int number = 0; number <= highest; ++number) {
-    out += fmt::format("\n    \"{}\\0\"", call_name(number));
+    out += fmt::format("\n    \"{}\\0\"", resolve_call(number));
   }
   return out + ";\n";
 }

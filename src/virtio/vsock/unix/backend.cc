@@ -188,14 +188,18 @@ void UnixBackend::wait_for(HalfOpens::iterator client) {
 bool UnixBackend::hear(HalfOpen& client) {
   std::array<char, kMaxLine> bytes{};
   const std::size_t room = kMaxLine - client.line.size();
-  const ssize_t seen = ::recv(client.fd.get(), bytes.data(), room, MSG_PEEK | MSG_DONTWAIT);
+  iovec buffer{bytes.data(), room};
+  msghdr message{};
+  message.msg_iov = &buffer;
+  message.msg_iovlen = 1;
+  const ssize_t seen = ::recvmsg(client.fd.get(), &message, MSG_PEEK | MSG_DONTWAIT);
   if (seen < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (seen > 0) {
     // What follows the line is for the guest and stays where it is.
     const std::string_view text(bytes.data(), static_cast<std::size_t>(seen));
     const std::size_t feed = text.find('\n');
     const std::size_t taken = feed == std::string_view::npos ? text.size() : feed + 1;
-    if (::recv(client.fd.get(), bytes.data(), taken, MSG_DONTWAIT) == static_cast<ssize_t>(taken)) {
+    if (::read(client.fd.get(), bytes.data(), taken) == static_cast<ssize_t>(taken)) {
       client.line += text.substr(0, std::min(feed, taken));
       if (feed != std::string_view::npos) {
         introduce(client);
