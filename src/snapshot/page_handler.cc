@@ -109,7 +109,7 @@ Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions, Lost
   MOTE_CHECK(try_out(regions.front()));
   MOTE_TRY(stop_, make_eventfd());
   if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) < 0) return fail_errno(errno, "prepare a socket");
-  MOTE_TRY(watcher_, Worker::start([this, lost = std::move(lost)] { watch(lost); }));
+  MOTE_TRY(watcher_, Worker::start(ThreadKind::kWorker, [this, lost = std::move(lost)] { watch(lost); }));
   return {};
 }
 
@@ -166,7 +166,7 @@ Result<void> PageHandler::send(const std::string& message) const {
 // On a thread of its own, as nothing but the page lets it go on.
 Result<void> PageHandler::try_out(const HandledRegion& region) const {
   MOTE_TRY(const UniqueFd done, make_eventfd());
-  MOTE_TRY(const auto toucher, Worker::start([&region, &done] {
+  MOTE_TRY(const auto toucher, Worker::start(ThreadKind::kWorker, [&region, &done] {
              static_cast<void>(*reinterpret_cast<const volatile char*>(region.host));
              signal_eventfd(done.get());
            }));

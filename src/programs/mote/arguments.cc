@@ -246,10 +246,11 @@ Result<Request> parse(std::span<const char* const> words) {
     return fail(ErrorKind::kInvalid,
                 "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
   }
-  return fail(ErrorKind::kInvalid,
-              "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, mote "
-              "seccomp; "
-              "see mote --help");
+  return fail(
+      ErrorKind::kInvalid,
+      "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, mote "
+      "seccomp; "
+      "see mote --help");
 }
 
 }  // namespace mote::cli

@@ -86,17 +86,15 @@ Result<seccomp::FilterMap> read_filters(const std::string& path) {
 }  // namespace
 
 Result<void> confine(const Arguments& arguments) {
-  if (arguments.no_seccomp) return {};
+  if (!arguments.seccomp_filter) return {};
   Filters& filters = the_filters();
-  if (arguments.seccomp_filter) {
-    auto given = read_filters(*arguments.seccomp_filter);
-    if (!given) {
-      return std::unexpected(
-          std::move(given.error())
-              .within(fmt::format("--seccomp-filter {}", json::quote(*arguments.seccomp_filter))));
-    }
-    filters.given = std::move(*given);
+  auto given = read_filters(*arguments.seccomp_filter);
+  if (!given) {
+    return std::unexpected(
+        std::move(given.error())
+            .within(fmt::format("--seccomp-filter {}", json::quote(*arguments.seccomp_filter))));
   }
+  filters.given = std::move(*given);
   if constexpr (!kHasFilters) return {};
   filters.wanted = true;
   // What looks at the sink's file first would be too late from a thread that may not.

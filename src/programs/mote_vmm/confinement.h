@@ -15,7 +15,7 @@ inline constexpr bool kHasFilters = false;
 inline constexpr bool kHasFilters = true;
 #endif
 
-// Takes the filters that the flags ask for: this thread gets the one for setting up, and threads
+// Takes the filters that --seccomp-filter asks for, if it is given: this thread gets the one for setting up, and threads
 // that start later get theirs. Before there are any. An error: the file of --seccomp-filter is none
 // or lacks a filter, or the kernel takes none.
 Result<void> confine(const Arguments& arguments);

@@ -50,7 +50,8 @@ std::size_t count_of(std::string_view thread) {
 TEST(BuiltIn, AllowsFewerCallsThanFirecracker) {
   for (const Filter filter : kAll) EXPECT_GT(count_of(name_of(filter)), 10U) << name_of(filter);
   EXPECT_LT(count_of("vmm"), 50U);
-  EXPECT_LT(count_of("served"), 50U);
+  // Snapshots, and files that replace a disk's, take some more.
+  EXPECT_LT(count_of("served"), 60U);
   EXPECT_LT(count_of("api"), 31U);
   EXPECT_LT(count_of("vcpu"), 27U);
 }
