@@ -17,7 +17,7 @@ enum class Filter : std::uint8_t {
   kVcpu,
   kWorker,
 };
-// As tables and files of filters call it; kServed is `vmm` there for those that are given.
+// As tables and files of filters call it.
 std::string_view name_of(Filter filter);
 
 Program built_in(Filter filter);

@@ -34,7 +34,9 @@ Filters& the_filters() {
 seccomp::Program find(Filter filter) {
   const auto& given = the_filters().given;
   if (!given) return built_in(filter);
-  const auto found = given->find(name_of(filter == Filter::kServed ? Filter::kVmm : filter));
+  auto found = given->find(name_of(filter));
+  if (found == given->end() && filter == Filter::kServed)
+    found = given->find(name_of(Filter::kVmm));
   return found == given->end() ? built_in(filter) : seccomp::Program(found->second);
 }
 
@@ -74,11 +76,12 @@ Result<seccomp::FilterMap> read_filters(const std::string& path) {
   for (const auto& [name, program] : filters) {
     const auto is = [&](Filter filter) { return name == name_of(filter); };
     if (is(Filter::kVmm) || is(Filter::kApi) || is(Filter::kVcpu) || is(Filter::kSetup) ||
-        is(Filter::kWorker))
+        is(Filter::kWorker) || is(Filter::kServed))
       continue;
-    return fail(ErrorKind::kInvalid,
-                "it has a filter {}; those of mote-vmm are vmm, api, vcpu, setup and worker",
-                json::quote(name));
+    return fail(
+        ErrorKind::kInvalid,
+        "it has a filter {}; those of mote-vmm are vmm, served, api, vcpu, setup and worker",
+        json::quote(name));
   }
   return filters;
 }
