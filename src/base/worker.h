@@ -17,8 +17,8 @@ class Worker {
  public:
   using Task = std::move_only_function<void()>;
 
-  // Starts a thread of that kind on `first`; without a task it waits for one. Errors: the host has no thread
-  // for it.
+  // Starts a thread of that kind on `first`; without a task it waits for one. Errors: the host has
+  // no thread for it.
   static Result<std::unique_ptr<Worker>> start(ThreadKind kind, Task first = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

@@ -109,7 +109,8 @@ Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions, Lost
   MOTE_CHECK(try_out(regions.front()));
   MOTE_TRY(stop_, make_eventfd());
   if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) < 0) return fail_errno(errno, "prepare a socket");
-  MOTE_TRY(watcher_, Worker::start(ThreadKind::kWorker, [this, lost = std::move(lost)] { watch(lost); }));
+  MOTE_TRY(watcher_,
+           Worker::start(ThreadKind::kWorker, [this, lost = std::move(lost)] { watch(lost); }));
   return {};
 }
 

@@ -39,7 +39,8 @@ struct Snapshot {
   std::string second;
   bool json = false;
 };
-using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, SeccompShow, SeccompCompile>;
+using Request =
+    std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, SeccompShow, SeccompCompile>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.
