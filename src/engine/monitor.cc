@@ -74,12 +74,19 @@ Result<Monitor> Monitor::start(const MonitorPlan& plan) {
 
   std::vector<int> inherited{config.get(), console.writer.get(), end.writer.get()};
   inherited.insert(inherited.end(), plan.descriptors.begin(), plan.descriptors.end());
-  std::vector<std::string> words{plan.program,    "--no-api",
-                                 "--config-file", path_of(config),
-                                 "--level",       "Error",
-                                 "--exit-port",   "--stdio-uart",
-                                 "--console-fd",  fmt::format("{}", console.writer.get()),
-                                 "--end-fd",      fmt::format("{}", end.writer.get())};
+  std::vector<std::string> words{plan.program,
+                                 "--no-api",
+                                 "--config-file",
+                                 path_of(config),
+                                 "--level",
+                                 "Error",
+                                 "--exit-port",
+                                 "--stdio-uart",
+                                 "--die-with-parent",
+                                 "--console-fd",
+                                 fmt::format("{}", console.writer.get()),
+                                 "--end-fd",
+                                 fmt::format("{}", end.writer.get())};
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());

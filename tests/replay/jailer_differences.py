@@ -25,6 +25,7 @@ DIFFERENCES = (
     # Rights that are always given up.
     Difference("no capability can be had again", r".*", ("status CapBnd",), now=lambda now: now == NO_CAPABILITIES),
     Difference("nothing that is executed brings rights", r".*", ("status NoNewPrivs",), now=lambda now: now == "1"),
+    Difference("the monitor is under a filter from its start on, not from its guest's on", r".*", ("status Seccomp",), now=lambda now: now == "2"),
     Difference("user 0 has none in a jail either", r"uid 0.*", ("status CapPrm", "status CapEff"), now=lambda now: now == NO_CAPABILITIES),
     Difference("mounts allow what a jail needs", r".*", ("mounts",), now=is_restricted),
     # A jail that cannot be finished leaves nothing.

@@ -9,8 +9,6 @@
 
 #include <cstddef>
 
-#include "base/json.h"
-
 namespace mote::isolation {
 namespace {
 
@@ -76,15 +74,15 @@ Result<Landlock> Landlock::create(int abi) {
 Result<void> Landlock::allow(const std::string& path, Reach reach) {
   const UniqueFd file(::open(path.c_str(), O_PATH | O_CLOEXEC));
   struct stat about{};
-  if (!file || ::fstat(file.get(), &about) != 0) return fail_errno(errno, "{}", json::quote(path));
+  if (!file || ::fstat(file.get(), &about) != 0) return fail_errno(errno, "open '{}'", path);
   const bool is_directory = S_ISDIR(about.st_mode);
   if (reach == Reach::kUnlink && !is_directory) {
-    return fail(ErrorKind::kInvalid, "{} is no directory", json::quote(path));
+    return fail(ErrorKind::kInvalid, "'{}' is no directory", path);
   }
   const landlock_path_beneath_attr rule{.allowed_access = access_of(reach, is_directory, abi_),
                                         .parent_fd = file.get()};
   if (::syscall(SYS_landlock_add_rule, rules_.get(), LANDLOCK_RULE_PATH_BENEATH, &rule, 0) != 0) {
-    return fail_errno(errno, "landlock: {}", json::quote(path));
+    return fail_errno(errno, "landlock: '{}'", path);
   }
   return {};
 }

@@ -200,6 +200,7 @@ const struct MoteConstant mote_constants[] = {
     MOTE_NAMED(KVM_SET_GUEST_DEBUG),
     MOTE_NAMED(KVM_ENABLE_CAP),
     // Page faults in user space.
+    MOTE_NAMED(USERFAULTFD_IOC_NEW),
     MOTE_NAMED(UFFDIO_API),
     MOTE_NAMED(UFFDIO_REGISTER),
     MOTE_NAMED(UFFDIO_UNREGISTER),

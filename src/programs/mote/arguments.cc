@@ -181,6 +181,17 @@ std::optional<Api> parse_api(std::span<const char* const> words) {
               .body = words.size() > 4 ? words[4] : ""}};
 }
 
+// `api`: its command was named, and not all that belongs to it.
+std::unexpected<Error> nothing_to_do(bool api) {
+  if (api) {
+    return fail(ErrorKind::kInvalid,
+                "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
+  }
+  return fail(ErrorKind::kInvalid,
+              "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, "
+              "mote seccomp; see mote --help");
+}
+
 ShowText version() { return {.text = "mote v" MOTE_VERSION "\n"}; }
 
 }  // namespace
@@ -242,15 +253,7 @@ Result<Request> parse(std::span<const char* const> words) {
   if (snapshot->parsed()) return values.snapshot;
   if (seccomp->got_subcommand("show")) return values.seccomp_show;
   if (seccomp->parsed()) return values.seccomp_compile;
-  if (api->parsed()) {
-    return fail(ErrorKind::kInvalid,
-                "it is mote api SOCKET METHOD PATH [BODY]; see mote api --help");
-  }
-  return fail(
-      ErrorKind::kInvalid,
-      "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, mote "
-      "seccomp; "
-      "see mote --help");
+  return nothing_to_do(api->parsed());
 }
 
 }  // namespace mote::cli

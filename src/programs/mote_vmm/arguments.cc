@@ -22,13 +22,15 @@ struct Unbuilt {};
 using Target =
     std::variant<bool Arguments::*, std::string Arguments::*, std::uint64_t Arguments::*,
                  std::optional<std::string> Arguments::*, std::optional<int> Arguments::*,
-                 std::optional<std::uint64_t> Arguments::*, Unbuilt>;
+                 std::optional<std::uint64_t> Arguments::*, std::vector<std::string> Arguments::*,
+                 Unbuilt>;
 
 struct Flag {
   std::string_view name;
   std::string_view value;  // what its value is called in the help; empty where it takes none
   std::string_view help;
   Target target;
+  bool many = false;
 };
 
 constexpr std::array kFlags{
@@ -72,6 +74,11 @@ constexpr std::array kFlags{
          &Arguments::snapshot_version},
     Flag{"--describe-snapshot", "FILE", "Print the format of a snapshot's state file.",
          &Arguments::describe_snapshot},
+    Flag{"--allow-path", "PATH",
+         "Reach no file but PATH and what lies below it; may be given again.",
+         &Arguments::allow_path, true},
+    Flag{"--die-with-parent", "", "Be killed when the process that started this one ends.",
+         &Arguments::die_with_parent},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
     Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",
@@ -122,6 +129,10 @@ struct Set {
   }
   Result<void> operator()(std::optional<std::string> Arguments::* target) const {
     into.*target = std::string(value);
+    return {};
+  }
+  Result<void> operator()(std::vector<std::string> Arguments::* target) const {
+    (into.*target).emplace_back(value);
     return {};
   }
   Result<void> operator()(std::optional<int> Arguments::* target) const {

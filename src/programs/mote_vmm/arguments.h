@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/firecracker/logger.h"
 #include "base/result.h"
@@ -24,6 +25,7 @@ struct Arguments {
   // Print the format of state files, or of the one that is named, and exit.
   bool snapshot_version = false;
   std::optional<std::string> describe_snapshot = {};
+  std::vector<std::string> allow_path = {};  // what the process may open; empty: see file_rules.h
   std::optional<std::string> config_file = {};
   std::string id = "anonymous-instance";
   // The API.
@@ -45,6 +47,7 @@ struct Arguments {
   bool show_level = false;
   bool show_log_origin = false;
   // Our own.
+  bool die_with_parent = false;
   bool exit_port = false;
   bool stdio_uart = false;
   std::optional<int> console_fd = {};

@@ -13,6 +13,7 @@
 #include "isolation/seccomp/filter_file.h"
 #include "isolation/seccomp/install.h"
 #include "programs/mote_vmm/exit_status.h"
+#include "programs/mote_vmm/file_rules.h"
 
 namespace mote::vmm {
 namespace {
@@ -59,7 +60,8 @@ Filter filter_of(ThreadKind kind) {
 
 // A thread that cannot be confined does nothing.
 void guard(ThreadKind kind) {
-  const auto done = take(filter_of(kind));
+  auto done = hold_thread();
+  if (done && the_filters().wanted) done = take(filter_of(kind));
   if (done) return;
   log::error("{}", done.error().text());
   ::_exit(kExitError);
@@ -89,15 +91,19 @@ Result<seccomp::FilterMap> read_filters(const std::string& path) {
 }  // namespace
 
 Result<void> confine(const Arguments& arguments) {
-  if (!arguments.seccomp_filter) return {};
+  if constexpr (kHasFilters) MOTE_CHECK(prepare_file_rules(arguments));
+  if (has_file_rules()) set_thread_guard(guard);
+  if (arguments.no_seccomp) return {};
   Filters& filters = the_filters();
-  auto given = read_filters(*arguments.seccomp_filter);
-  if (!given) {
-    return std::unexpected(
-        std::move(given.error())
-            .within(fmt::format("--seccomp-filter {}", json::quote(*arguments.seccomp_filter))));
+  if (arguments.seccomp_filter) {
+    auto given = read_filters(*arguments.seccomp_filter);
+    if (!given) {
+      return std::unexpected(
+          std::move(given.error())
+              .within(fmt::format("--seccomp-filter {}", json::quote(*arguments.seccomp_filter))));
+    }
+    filters.given = std::move(*given);
   }
-  filters.given = std::move(*given);
   if constexpr (!kHasFilters) return {};
   filters.wanted = true;
   // What looks at the sink's file first would be too late from a thread that may not.

@@ -15,9 +15,9 @@ inline constexpr bool kHasFilters = false;
 inline constexpr bool kHasFilters = true;
 #endif
 
-// Takes the filters that --seccomp-filter asks for, if it is given: this thread gets the one for
-// setting up, and threads that start later get theirs. Before there are any. An error: the file of
-// --seccomp-filter is none or lacks a filter, or the kernel takes none.
+// Makes the rules of files (file_rules.h) and takes the filters that the flags ask for: this thread
+// gets the one for setting up, and threads that start later get theirs. Before there are any. An
+// error: the file of --seccomp-filter is none or lacks a filter, or the kernel takes none.
 Result<void> confine(const Arguments& arguments);
 
 // The machine is made, and its guest has not run yet: what only setting up needs is given up.

@@ -87,6 +87,7 @@ Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::St
   settings.metrics = &metrics;
   settings.metadata = arguments.metadata;
   settings.metadata_limit = metadata_limit(arguments);
+  settings.allow_path = arguments.allow_path;
   settings.end_fd = arguments.end_fd.value_or(-1);
   settings.board.exit_port = arguments.exit_port;
   if (arguments.boot_timer) settings.board.boot_timer = start;
@@ -120,6 +121,9 @@ int run(std::string_view argv0, std::span<const char* const> words,
                                  std::pair{"--end-fd", arguments->end_fd}}) {
     if (auto open = take_descriptor(flag, fd); !open)
       return refuse(kExitBadArguments, open.error());
+  }
+  if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+    return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }
   if (const auto confined = confine(*arguments); !confined) {
     return refuse(kExitError, confined.error());

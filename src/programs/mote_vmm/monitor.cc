@@ -10,6 +10,7 @@
 #include "machine/machine.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/file_rules.h"
 #include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
 
@@ -47,6 +48,7 @@ Result<End> run_monitor(MonitorSettings settings) {
            }));
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   MOTE_TRY(auto terminal, RawTerminal::enter(settings.terminal));
+  MOTE_CHECK(give_up_files(settings.allow_path, settings.config));
   MOTE_CHECK(confine_further(/*served=*/false));
   MOTE_CHECK(machine->run());
   MOTE_CHECK(metrics.start(

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "api/firecracker/metrics.h"
 #include "base/result.h"
@@ -24,6 +25,7 @@ struct MonitorSettings {
   api::firecracker::Metrics* metrics = nullptr;  // there are some; outlive the monitor
   int terminal = -1;                             // made raw while the VM runs, if it is a terminal
   std::optional<machine::HeadStart> head_start = {};  // of the launch
+  std::vector<std::string> allow_path = {};           // see file_rules.h
   int end_fd = -1;                                    // gets the end's report; -1: nobody wants it
 };
 

@@ -20,6 +20,7 @@
 #include "metadata/store.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
+#include "programs/mote_vmm/file_rules.h"
 #include "programs/mote_vmm/last_words.h"
 #include "programs/mote_vmm/signals.h"
 #include "programs/mote_vmm/streams.h"
@@ -144,6 +145,7 @@ Result<void> Service::load_config(const std::string& text) {
 
 Result<void> Service::start_server() {
   MOTE_TRY(auto listener, api::http::listen_at(arguments_.api_sock));
+  MOTE_CHECK(enter_file_rules(arguments_));
   MOTE_TRY(server_, api::http::ServerThread::start(
                         std::move(listener), {.body = arguments_.http_api_max_payload_size},
                         [this](api::http::Request&& request) { return api_.handle(request); }));

@@ -78,7 +78,6 @@ TEST(BuiltIn, NoThreadDoesWhatNoMonitorNeeds) {
                              "tkill",
                              "rt_sigqueueinfo",
                              "rt_tgsigqueueinfo",
-                             "pidfd_open",
                              "pidfd_getfd",
                              "pidfd_send_signal",
                              "bpf",
@@ -123,6 +122,13 @@ TEST(BuiltIn, NoThreadDoesWhatNoMonitorNeeds) {
                              "open_by_handle_at"}) {
       expect_refused(filter, call);
     }
+  }
+}
+
+// For the end of a page-fault handler alone: what else a pidfd is good for, nobody may.
+TEST(BuiltIn, OnlyWhoWatchesAHandlerOpensProcesses) {
+  for (const Filter filter : {Filter::kVmm, Filter::kServed, Filter::kApi, Filter::kVcpu}) {
+    expect_refused(filter, "pidfd_open");
   }
 }
 

@@ -163,6 +163,9 @@ TEST(Arguments, ChecksDescriptors) {
 
 TEST(Arguments, FiltersAreGivenOrLeftOut) {
   EXPECT_EQ(parsed({"--seccomp-filter", "f"})->seccomp_filter, "f");
+  EXPECT_EQ(parsed({"--allow-path", "/a", "--allow-path", "/b"})->allow_path,
+            (std::vector<std::string>{"/a", "/b"}));
+  EXPECT_TRUE(parsed({"--die-with-parent"})->die_with_parent);
   EXPECT_THAT(error_of(parsed({"--seccomp-filter", "f", "--no-seccomp"})),
               HasSubstr("contradict each other"));
 }
