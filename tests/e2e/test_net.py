@@ -185,9 +185,12 @@ def test_what_passed_and_what_waited_is_counted(outcome):
     for counts, least in ((free, MIB << 20), (limited, LIMITED)):
         assert counts["rx_bytes_count"] > least and counts["tx_bytes_count"] > least, counts
         assert 0 < counts["rx_packets_count"] < counts["rx_bytes_count"] and counts["tx_packets_count"] > 0, counts
-    for way, event in (("rx", "rx_event_rate_limiter_count"), ("tx", "tx_rate_limiter_event_count")):
-        assert limited[f"{way}_rate_limiter_throttled"] > 0 and limited[event] > 0, limited
+    least = (LIMITED - LIMIT / 4) / LIMIT
+    for way, event, server in (("rx", "rx_event_rate_limiter_count", "limited in"), ("tx", "tx_rate_limiter_event_count", "limited out")):
         assert free[f"{way}_rate_limiter_throttled"] == free[event] == 0, free
+        # A host that is slower than the limit holds nothing back.
+        if outcome.servers[server].seconds < 1.2 * least:
+            assert limited[f"{way}_rate_limiter_throttled"] > 0 and limited[event] > 0, limited
 
 
 def test_a_tap_that_is_deleted_is_lost_to_the_guest_and_nothing_else(outcome):

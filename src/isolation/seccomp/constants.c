@@ -39,6 +39,7 @@ const struct MoteConstant mote_constants[] = {
     MOTE_NAMED(SIGALRM),
     MOTE_NAMED(SIGINT),
     MOTE_NAMED(SIGTERM),
+    MOTE_NAMED(SIGPIPE),
     MOTE_NAMED(SIGHUP),
     {"SIGRTMIN", 34},  // the first that glibc leaves to programs
     // Threads.
