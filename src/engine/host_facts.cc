@@ -9,28 +9,18 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include <charconv>
-
 #include "base/unique_fd.h"
 #include "engine/doctor.h"
+#include "engine/host_files.h"
 #include "kvm/kvm.h"
 
 namespace mote::engine {
 namespace {
 
-// The beginning of a small file of /proc or /sys; empty where there is none.
-std::string read_small(const char* path) {
-  const auto file = open_file(path, O_RDONLY);
-  if (!file) return {};
-  const auto text = read_all(file->get(), 4096);
-  return text ? *text : std::string();
-}
-
-std::uint64_t read_number(const char* path) {
-  const std::string text = read_small(path);
-  std::uint64_t number = 0;
-  std::from_chars(text.data(), text.data() + text.size(), number);
-  return number;
+// Of 2 MiB; 0 where the kernel has none.
+std::uint64_t huge_pages_in(const char* file) {
+  return static_cast<std::uint64_t>(
+      number_in(fmt::format("/sys/kernel/mm/hugepages/hugepages-2048kB/{}", file)).value_or(0));
 }
 
 // The choice in brackets of a line such as "always [madvise] never".
@@ -76,12 +66,6 @@ int landlock_abi() {
   return abi > 0 ? static_cast<int>(abi) : 0;
 }
 
-std::uint64_t limit_of(int resource) {
-  rlimit limit{};
-  if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return 0;
-  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
-}
-
 void look_at_capabilities(HostFacts& facts) {
   const auto kvm = kvm::Kvm::open();
   if (!kvm) return;
@@ -100,9 +84,10 @@ HostFacts gather_facts() {
   look_at_capabilities(facts);
   facts.cgroups = find_cgroups();
   facts.tun = access_to("/dev/net/tun");
-  facts.huge_pages = read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages");
-  facts.free_huge_pages = read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages");
-  facts.transparent_huge_pages = chosen(read_small("/sys/kernel/mm/transparent_hugepage/enabled"));
+  facts.huge_pages = huge_pages_in("nr_hugepages");
+  facts.free_huge_pages = huge_pages_in("free_hugepages");
+  facts.transparent_huge_pages =
+      chosen(first_line("/sys/kernel/mm/transparent_hugepage/enabled").value_or(""));
   facts.userfaultfd_for_all = has_userfaultfd(0);
   facts.userfaultfd_for_user = has_userfaultfd(UFFD_USER_MODE_ONLY);
   facts.userfaultfd_device = access_to("/dev/userfaultfd");

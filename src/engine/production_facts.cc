@@ -1,5 +1,4 @@
 // What `mote doctor --production` looks at.
-#include <fcntl.h>
 #include <linux/prctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -7,34 +6,14 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 
-#include "base/unique_fd.h"
+#include "engine/host_files.h"
 #include "engine/production.h"
 
 namespace mote::engine {
 namespace {
-
-// The first line of a small file; nothing where there is no such file.
-std::optional<std::string> first_line(const std::string& path) {
-  const auto file = open_file(path, O_RDONLY);
-  if (!file) return std::nullopt;
-  const auto text = read_all(file->get(), 65536);
-  if (!text) return std::nullopt;
-  return text->substr(0, text->find('\n'));
-}
-
-std::optional<std::int64_t> number_in(const std::string& path) {
-  const auto line = first_line(path);
-  std::int64_t number = 0;
-  if (!line ||
-      std::from_chars(line->data(), line->data() + line->size(), number).ec != std::errc{}) {
-    return std::nullopt;
-  }
-  return number;
-}
 
 std::map<std::string, std::string> files_of(const std::string& folder,
                                             const std::string& prefix = {}) {
@@ -72,12 +51,6 @@ std::string controllers_below(const std::string& root) {
 bool has_core_scheduling() {
   unsigned long cookie = 0;
   return ::prctl(PR_SCHED_CORE, PR_SCHED_CORE_GET, 0, 0 /* this thread */, &cookie) == 0;
-}
-
-std::uint64_t limit_of(int resource) {
-  rlimit limit{};
-  if (::getrlimit(static_cast<__rlimit_resource>(resource), &limit) != 0) return 0;
-  return limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
 }
 
 }  // namespace
