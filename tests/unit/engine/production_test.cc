@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "base/json_describe.h"
+#include "temp_dir.h"
 
 namespace mote::engine {
 namespace {
@@ -120,15 +121,13 @@ TEST(Production, LimitsRightsAndControllers) {
 
 class FakeHost : public testing::Test {
  protected:
-  FakeHost() : root_(testing::TempDir() + "production_host") { std::filesystem::remove_all(root_); }
-  ~FakeHost() override { std::filesystem::remove_all(root_); }
-
   void write(const std::string& path, const std::string& text) {
     std::filesystem::create_directories((root_ + path).substr(0, (root_ + path).rfind('/')));
     std::ofstream(root_ + path) << text;
   }
 
-  std::string root_;
+  mote::test::TempDir directory_;
+  std::string root_ = directory_.path();
 };
 
 TEST_F(FakeHost, FactsAreReadFromProcAndSys) {
