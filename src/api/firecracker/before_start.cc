@@ -209,9 +209,7 @@ Result<void> Controller::put_console(virtio::ConsoleConfig config) {
 
 Result<void> Controller::put_serial(SerialConfig config) {
   MOTE_CHECK(before_start("PUT /serial"));
-  if (config.serial_out_path && config.serial_out_path->find('\0') != std::string::npos) {
-    return fail(ErrorKind::kInvalid, "serial: serial_out_path must be without NUL characters");
-  }
+  MOTE_CHECK_WITHIN(check(config), "serial");
   serial_ = std::move(config);
   return {};
 }

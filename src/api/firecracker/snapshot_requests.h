@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "api/firecracker/logger.h"
+#include "api/firecracker/serial.h"
+#include "base/json.h"
 #include "base/json_rules.h"
 #include "machine/config.h"
 
@@ -36,17 +39,38 @@ struct MemoryBackend {
 };
 BOOST_DESCRIBE_STRUCT(MemoryBackend, (), (backend_path, backend_type))
 
-// Another tap for an interface of the snapshot.
+// Another tap for an interface of the snapshot, and another MAC address (mote's own).
 struct NetworkOverride {
   std::string iface_id;
   std::string host_dev_name;
+  std::optional<std::string> guest_mac = {};
 };
-BOOST_DESCRIBE_STRUCT(NetworkOverride, (), (iface_id, host_dev_name))
+BOOST_DESCRIBE_STRUCT(NetworkOverride, (), (iface_id, host_dev_name, guest_mac))
 
 struct VsockOverride {
   std::string uds_path;
+  std::optional<std::uint32_t> guest_cid = {};  // mote's own
 };
-BOOST_DESCRIBE_STRUCT(VsockOverride, (), (uds_path))
+BOOST_DESCRIBE_STRUCT(VsockOverride, (), (uds_path, guest_cid))
+
+// Mote's own: another file for a drive, a persistent memory, a port of the console.
+struct DriveOverride {
+  std::string drive_id;
+  std::string path_on_host;
+};
+BOOST_DESCRIBE_STRUCT(DriveOverride, (), (drive_id, path_on_host))
+
+struct PmemOverride {
+  std::string id;
+  std::string path_on_host;
+};
+BOOST_DESCRIBE_STRUCT(PmemOverride, (), (id, path_on_host))
+
+struct ConsoleOverride {
+  std::uint32_t port = 0;  // as the guest counts them, from 0
+  std::string path;        // of a port whose mode is File or Socket
+};
+BOOST_DESCRIBE_STRUCT(ConsoleOverride, (), (port, path))
 
 // As machine::HugePages; Snapshot: as the machine had them that was saved.
 enum class LoadHugePages { Snapshot, None, Transparent, TwoMib };
@@ -68,15 +92,26 @@ struct SnapshotLoad {
   std::vector<NetworkOverride> network_overrides = {};
   std::optional<VsockOverride> vsock_override = {};
   LoadHugePages huge_pages = LoadHugePages::Snapshot;
+  // Mote's own. What is not named is as the snapshot has it.
+  std::vector<DriveOverride> drive_overrides = {};
+  std::vector<PmemOverride> pmem_overrides = {};
+  std::vector<ConsoleOverride> console_overrides = {};
+  // As PUT /serial, /logger and /mmds have them.
+  std::optional<SerialConfig> serial = {};
+  std::optional<LoggerConfig> logger = {};
+  std::optional<json::Value> mmds = {};
 };
 BOOST_DESCRIBE_STRUCT(SnapshotLoad, (),
                       (snapshot_path, mem_backend, mem_file_path, track_dirty_pages,
                        enable_diff_snapshots, resume_vm, clock_realtime, network_overrides,
-                       vsock_override, huge_pages))
+                       vsock_override, huge_pages, drive_overrides, pmem_overrides,
+                       console_overrides, serial, logger, mmds))
 constexpr auto json_rules(const SnapshotLoad*) {
   return std::array{json::defaulted("track_dirty_pages"), json::defaulted("enable_diff_snapshots"),
                     json::defaulted("resume_vm"),         json::defaulted("clock_realtime"),
-                    json::defaulted("network_overrides"), json::defaulted("huge_pages")};
+                    json::defaulted("network_overrides"), json::defaulted("huge_pages"),
+                    json::defaulted("drive_overrides"),   json::defaulted("pmem_overrides"),
+                    json::defaulted("console_overrides")};
 }
 
 }  // namespace mote::api::firecracker

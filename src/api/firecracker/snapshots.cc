@@ -1,8 +1,8 @@
 // Snapshots: a paused machine into files, and files into a machine that goes on.
-#include <algorithm>
 #include <utility>
 
 #include "api/firecracker/controller.h"
+#include "api/firecracker/load_overrides.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "machine/snapshot.h"
@@ -22,55 +22,6 @@ Result<MemoryBackend> backend_of(const SnapshotLoad& load) {
   if (load.mem_backend) return *load.mem_backend;
   return MemoryBackend{.backend_path = *load.mem_file_path,
                        .backend_type = MemoryBackendType::File};
-}
-
-Result<void> override_interfaces(const std::vector<NetworkOverride>& overrides,
-                                 machine::VmConfig& config) {
-  for (const NetworkOverride& wanted : overrides) {
-    const auto found =
-        std::ranges::find(config.network_interfaces, wanted.iface_id, &virtio::NetConfig::iface_id);
-    if (found == config.network_interfaces.end()) {
-      return fail(ErrorKind::kNotFound, "network_overrides: the snapshot has no interface {}",
-                  json::quote(wanted.iface_id));
-    }
-    found->host_dev_name = wanted.host_dev_name;
-    found->tap_fds.clear();
-  }
-  // A number that was a tap in the process that was saved is anything in this one.
-  for (const virtio::NetConfig& interface : config.network_interfaces) {
-    if (interface.tap_fds.empty()) continue;
-    return fail(ErrorKind::kInvalid,
-                "network_overrides: interface {} had descriptors of the process that was saved; "
-                "name a tap for it",
-                json::quote(interface.iface_id));
-  }
-  return {};
-}
-
-// The snapshot's configuration, as `load` wants it.
-Result<void> override(const SnapshotLoad& load, machine::VmConfig& config) {
-  MOTE_CHECK(override_interfaces(load.network_overrides, config));
-  if (load.vsock_override) {
-    if (!config.vsock) {
-      return fail(ErrorKind::kNotFound, "vsock_override: the snapshot has no vsock device");
-    }
-    config.vsock->uds_path = load.vsock_override->uds_path;
-  }
-  config.machine.track_dirty_pages = load.track_dirty_pages || load.enable_diff_snapshots;
-  switch (load.huge_pages) {
-    case LoadHugePages::Snapshot:
-      break;
-    case LoadHugePages::None:
-      config.machine.huge_pages = machine::HugePages::None;
-      break;
-    case LoadHugePages::Transparent:
-      config.machine.huge_pages = machine::HugePages::Transparent;
-      break;
-    case LoadHugePages::TwoMib:
-      config.machine.huge_pages = machine::HugePages::TwoMib;
-      break;
-  }
-  return machine::check(config);
 }
 
 }  // namespace
@@ -106,7 +57,14 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   auto loaded = machine::read_snapshot(body.snapshot_path);
   if (!loaded) return std::unexpected(std::move(loaded.error()).within(std::string(kLoad)));
   machine::VmConfig config = loaded->state.config;
-  MOTE_CHECK_WITHIN(override(body, config), "{}", kLoad);
+  MOTE_CHECK_WITHIN(apply_overrides(body, config), "{}", kLoad);
+  // Data that the store does not take is told before there is a machine.
+  metadata::Store data(metadata_.size_limit());
+  if (body.mmds) MOTE_CHECK_WITHIN(data.put(metadata::json_text(*body.mmds)), "{}: mmds", kLoad);
+  const SerialConfig serial = body.serial.value_or(serial_);
+  MOTE_CHECK_WITHIN(check(serial), "{}: serial", kLoad);
+  // From here on the log says what becomes of the load.
+  if (body.logger) MOTE_CHECK_WITHIN(apply(*body.logger), "{}: logger", kLoad);
   auto source = backend.backend_type == MemoryBackendType::Uffd
                     ? machine::receive_snapshot(loaded->state, config.machine, backend.backend_path,
                                                 options_.pages_lost)
@@ -114,10 +72,18 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   if (!source) return std::unexpected(std::move(source.error()).within(std::string(kLoad)));
   if (body.clock_realtime) source->clock = arch::ClockStart::kNow;
   auto machine =
-      options_.restore_machine(config, serial_, std::move(*source), loaded->state.machine);
+      options_.restore_machine(config, serial, std::move(*source), loaded->state.machine);
   if (!machine) return std::unexpected(std::move(machine.error()).within(std::string(kLoad)));
-  if (body.resume_vm) MOTE_CHECK_WITHIN((*machine)->run(), "{}: resume_vm", kLoad);
+  // Before the guest can ask for it.
+  if (body.mmds) std::swap(metadata_, data);
+  if (body.resume_vm) {
+    if (auto ran = (*machine)->run(); !ran) {
+      if (body.mmds) std::swap(metadata_, data);
+      return std::unexpected(std::move(ran.error()).within(fmt::format("{}: resume_vm", kLoad)));
+    }
+  }
   config_ = std::move(config);
+  serial_ = serial;
   adopt_machine(std::move(*machine),
                 body.resume_vm ? InstanceState::Running : InstanceState::Paused);
   return {};

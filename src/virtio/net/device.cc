@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 #include "network/tap.h"
@@ -92,12 +93,13 @@ Result<std::unique_ptr<Net>> Net::restore(const NetConfig& config, const DeviceS
                 "on",
                 config.iface_id, state.active_queues, state.num_queues, link->lanes());
   }
-  // Its driver has read these, and goes by them.
+  // Its driver has read these, and goes by them; but an address that is another now is shown to it.
   NetConfig known = config;
-  known.guest_mac = state.guest_mac;
+  if (!state.guest_mac || !config.guest_mac) known.guest_mac = state.guest_mac;
   known.mtu = state.mtu;
   MOTE_CHECK(check(known));
   MOTE_TRY(auto net, create(known, services, std::move(link)));
+  net->tell_config_ = state.guest_mac && net->mac_ != network::parse_mac(*state.guest_mac);
   net->active_ = state.active_queues;
   MOTE_CHECK(net->link_->use_lanes(net->active_));
   MOTE_CHECK(net->rx_limiter_->restore(state.rx_rate_limiter));
@@ -181,6 +183,7 @@ Result<void> Net::negotiate(std::uint64_t features) {
 
 Result<void> Net::start(std::uint16_t index, Queue queue) {
   MOTE_CHECK(negotiate(queue.features()));
+  if (std::exchange(tell_config_, false)) config_changed();
   switch (role_of(index)) {
     case Role::kReceive:
       receivers_[index / 2]->start(std::move(queue));

@@ -31,8 +31,9 @@ class Net final : public Device {
   // the interface.
   static Result<std::unique_ptr<Net>> create(const NetConfig& config,
                                              const DeviceServices& services);
-  // As create(), for a driver that knows the device as `state` says. An error when the number of
-  // queues is another (kInvalid).
+  // As create(), for a driver that knows the device as `state` says. A MAC address of `config` that
+  // is another counts, and the driver is told that the configuration changed. An error when the
+  // number of queues is another (kInvalid).
   static Result<std::unique_ptr<Net>> restore(const NetConfig& config,
                                               const DeviceServices& services,
                                               const NetState& state);
@@ -86,6 +87,7 @@ class Net final : public Device {
   Control control_;
   std::optional<std::uint64_t> negotiated_;  // features; empty: no queue was started since a reset
   std::uint32_t active_ = 1;                 // pairs that the driver uses
+  bool tell_config_ = false;                 // the driver of a restored device read another address
   unsigned reported_ = 0;
 };
 

@@ -120,6 +120,9 @@ inline constexpr std::array kDescriptions{
                 "of Linux, or as its notes say."},
     Description{"ConsoleConfig", "ports",
                 "The ports, 1 to 16, in the order in which the guest counts them."},
+    Description{"ConsoleOverride", "port", "The port, as the guest counts them, from 0."},
+    Description{"ConsoleOverride", "path",
+                "The file or socket that it gets in place of the one it had."},
     Description{"CpuConfig", "kvm_capabilities",
                 "Capabilities that KVM must have, as decimal numbers in text; with `!` before it, "
                 "one that it need not have though every machine asks for it."},
@@ -135,6 +138,10 @@ inline constexpr std::array kDescriptions{
     Description{"CpuidRegisterConfig", "bitmap",
                 "A letter a bit, the lowest last: `0` and `1` set it, `x` leaves it. At most 32 "
                 "bits; `0b` before it and `_` within it mean nothing."},
+    Description{"DriveOverride", "drive_id", "The disk of the snapshot."},
+    Description{"DriveOverride", "path_on_host",
+                "The file or block device that it gets in place of the one it had; at least as "
+                "large."},
     Description{"DriveUpdate", "drive_id", "The disk's id, as in the path."},
     Description{"DriveUpdate", "path_on_host",
                 "The file that takes the place of the present one, with what it holds and its "
@@ -260,6 +267,9 @@ inline constexpr std::array kDescriptions{
     Description{"NetworkOverride", "iface_id", "The interface of the snapshot."},
     Description{"NetworkOverride", "host_dev_name",
                 "The tap that it gets in place of the one it had."},
+    Description{"NetworkOverride", "guest_mac",
+                "Mote's own: another MAC address, for an interface that had one. It is shown to "
+                "the guest, whose driver goes on with the old one until it is told otherwise."},
     Description{"PmemConfig", "id", "The memory's id, as in the path."},
     Description{"PmemConfig", "path_on_host",
                 "The file or block device that the guest has as memory."},
@@ -267,6 +277,10 @@ inline constexpr std::array kDescriptions{
     Description{"PmemConfig", "read_only", "Whether the guest may only read it."},
     Description{"PmemConfig", "rate_limiter",
                 "Limits on the guest's flushes, each of which counts the whole file's bytes."},
+    Description{"PmemOverride", "id", "The memory of the snapshot."},
+    Description{"PmemOverride", "path_on_host",
+                "The file or block device that it gets in place of the one it had; of the same "
+                "size."},
     Description{"PmemUpdate", "id", "The memory's id, as in the path."},
     Description{
         "PmemUpdate", "rate_limiter",
@@ -312,6 +326,18 @@ inline constexpr std::array kDescriptions{
     Description{"SnapshotLoad", "huge_pages",
                 "Pages behind guest memory; `Snapshot`: as it had them. `2M` needs a handler of "
                 "page faults."},
+    Description{"SnapshotLoad", "drive_overrides", "Mote's own: other files for disks."},
+    Description{"SnapshotLoad", "pmem_overrides",
+                "Mote's own: other files for persistent memories."},
+    Description{"SnapshotLoad", "console_overrides",
+                "Mote's own: other files and sockets for ports of the console."},
+    Description{"SnapshotLoad", "serial",
+                "Mote's own: where the serial port's output goes, as `PUT /serial` says it."},
+    Description{"SnapshotLoad", "logger",
+                "Mote's own: where the log goes, as `PUT /logger` says it; from this request on, "
+                "also where it is refused afterwards."},
+    Description{"SnapshotLoad", "mmds",
+                "Mote's own: the data that the metadata service gives out, as `PUT /mmds` has it."},
     Description{"TokenBucketConfig", "size",
                 "How many tokens (bytes or requests) the bucket holds; 0: no limit."},
     Description{"TokenBucketConfig", "one_time_burst", "Tokens beyond that, which are there once."},
@@ -323,6 +349,9 @@ inline constexpr std::array kDescriptions{
     Description{"VmUpdate", "state",
                 "Paused: no vCPU runs and devices rest; Resumed: all goes on."},
     Description{"VsockOverride", "uds_path", "The path of the socket that the device gets."},
+    Description{"VsockOverride", "guest_cid",
+                "Mote's own: another context id. Linux takes it at once, as its connections are "
+                "gone."},
     Description{"VsockConfig", "guest_cid",
                 "The guest's address: 3 or more, as those below are taken."},
     Description{

@@ -97,6 +97,66 @@ TEST_F(Snapshots, HaveTheirResourcesRenamed) {
   EXPECT_NE(config().find("tap9"), std::string::npos);
 }
 
+TEST_F(Snapshots, HaveMoteOverridesToo) {
+  virtio::BlockConfig drive;
+  drive.drive_id = "d";
+  drive.path_on_host = dir / "gone";
+  state.config.drives = {drive};
+  state.config.pmem = {{.id = "p", .path_on_host = dir / "gone"}};
+  state.config.network_interfaces.front().guest_mac = "06:00:00:00:00:01";
+  state.config.console = virtio::ConsoleConfig{
+      .ports = {{}, {.mode = virtio::PortMode::File, .path = dir / "gone/file"}}};
+  write_state();
+  dir.write("disk", std::string(4096, 'd'));
+  dir.write("pmem", std::string(4096, 'p'));
+  const std::string files =
+      fmt::format(R"(,"drive_overrides":[{{"drive_id":"d","path_on_host":"{}"}}],)"
+                  R"("pmem_overrides":[{{"id":"p","path_on_host":"{}"}}],)"
+                  R"("console_overrides":[{{"port":1,"path":"{}"}}])",
+                  dir / "disk", dir / "pmem", dir / "port");
+  const auto refused = [&](const std::string& more, const std::string& with) {
+    const auto response = load(more);
+    EXPECT_EQ(response.status, 400) << more;
+    EXPECT_NE(response.body.find(with), std::string::npos) << response.body;
+  };
+  EXPECT_EQ(load().status, 400) << "the files are gone";
+  refused(R"(,"drive_overrides":[{"drive_id":"x","path_on_host":"y"}])", R"(it has \"d\")");
+  refused(R"(,"drive_overrides":[{"drive_id":"d","path_on_host":""}])", "path_on_host");
+  refused(R"(,"drive_overrides":[{"drive_id":"d"}])", "path_on_host");
+  refused(R"(,"pmem_overrides":[{"id":"x","path_on_host":"y"}])", R"(it has \"p\")");
+  refused(R"(,"console_overrides":[{"port":2,"path":"y"}])", "2 ports");
+  refused(R"(,"console_overrides":[{"port":0,"path":"y"}])", "no File");
+  refused(R"(,"network_overrides":[{"iface_id":"n","host_dev_name":"t","guest_mac":"y"}])",
+          "guest_mac");
+  refused(R"(,"serial":{"serial_out_path":"\u0000"})", "serial");
+  refused(R"(,"logger":{"level":"loud"})", "logger");
+  EXPECT_EQ(load(fmt::format(R"(,"mmds":"{}")", std::string(60000, 'x'))).status, 413);
+  EXPECT_EQ(get("/mmds"), "{}") << "a load that is refused puts nothing";
+  const auto response =
+      load(files +
+           fmt::format(R"(,"network_overrides":[{{"iface_id":"n","host_dev_name":"t",)"
+                       R"("guest_mac":"06:00:00:00:00:AB"}}],"vsock_override":)"
+                       R"({{"uds_path":"{}","guest_cid":77}},"serial":{{"serial_out_path":"{}"}},)"
+                       R"("mmds":{{"who":"clone"}})",
+                       dir / "w", dir / "out"));
+  ASSERT_EQ(response.status, 204) << response.body;
+  EXPECT_EQ(booted.drives.front().path_on_host, dir / "disk");
+  EXPECT_EQ(booted.pmem.front().path_on_host, dir / "pmem");
+  EXPECT_EQ(booted.console->ports[1].path, dir / "port");
+  EXPECT_EQ(booted.network_interfaces.front().guest_mac, "06:00:00:00:00:ab");
+  EXPECT_EQ(booted.vsock->guest_cid, 77U);
+  EXPECT_EQ(booted_serial.serial_out_path, dir / "out");
+  EXPECT_EQ(get("/mmds"), R"({"who":"clone"})");
+  EXPECT_NE(config().find("06:00:00:00:00:ab"), std::string::npos);
+}
+
+TEST_F(Snapshots, OfAGuestThatMadeUpItsAddressHaveNoneToRename) {
+  EXPECT_NE(load(R"(,"network_overrides":[{"iface_id":"n","host_dev_name":"t",)"
+                 R"("guest_mac":"06:00:00:00:00:ab"}])")
+                .body.find("made up an address"),
+            std::string::npos);
+}
+
 // A number that was a tap there may be anything here.
 TEST_F(Snapshots, DescriptorsOfAnotherProcessAreNotTaken) {
   state.config.network_interfaces.front().host_dev_name.reset();

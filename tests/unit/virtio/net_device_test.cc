@@ -173,8 +173,8 @@ TEST_F(NetDeviceTest, GoesOnAsItWasSaved) {
   drivers_.clear();
   const NetState state = net_->save();
   EXPECT_EQ(state.guest_mac, "06:00:ac:10:00:02");
-  // The file says something else by now: the driver has not read it.
-  config.guest_mac = "06:00:00:00:00:99";
+  // What the configuration does not say any more, the driver has read.
+  config.guest_mac.reset();
   config.mtu.reset();
   auto link = std::make_unique<FakeLink>(2);
   const FakeLink* restored_link = link.get();
@@ -187,6 +187,29 @@ TEST_F(NetDeviceTest, GoesOnAsItWasSaved) {
   EXPECT_EQ(config_space().mac[5], 2);
   EXPECT_NE(net_->traits().features & bit(VIRTIO_NET_F_MTU), 0U);
   EXPECT_EQ(net_->save().active_queues, 2U);
+}
+
+// The driver read the old address at its probe: it is told that there is another to be read.
+TEST_F(NetDeviceTest, ARenamedMacIsShown) {
+  NetConfig config{.iface_id = "test", .host_dev_name = "tap", .guest_mac = "06:00:ac:10:00:02"};
+  build(config);
+  drivers_.clear();
+  const NetState state = net_->save();
+  for (const bool renamed : {false, true}) {
+    if (renamed) config.guest_mac = "06:00:AC:10:00:99";
+    auto restored = Net::restore(config, services_.get(), state, std::make_unique<FakeLink>());
+    ASSERT_TRUE(restored);
+    link_ = nullptr;
+    net_ = std::move(*restored);
+    int told = 0;
+    net_->set_config_listener([&told] { ++told; });
+    EXPECT_EQ(config_space().mac[5], renamed ? 0x99 : 2);
+    queue(0);
+    EXPECT_EQ(told, renamed ? 1 : 0);
+    drivers_.clear();
+    EXPECT_EQ(net_->save().guest_mac, renamed ? "06:00:ac:10:00:99" : "06:00:ac:10:00:02");
+    net_->set_config_listener(nullptr);
+  }
 }
 
 TEST_F(NetDeviceTest, AStateThatDoesNotFitIsRefused) {

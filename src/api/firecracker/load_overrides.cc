@@ -1,0 +1,127 @@
+#include "api/firecracker/load_overrides.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "base/json.h"
+
+namespace mote::api::firecracker {
+namespace {
+
+// The one of `list` with this id; an error (kNotFound) says which ids there are.
+template <typename Config>
+Result<Config*> find(std::vector<Config>& list, std::string Config::* id, std::string_view wanted,
+                     std::string_view field, std::string_view what) {
+  const auto found = std::ranges::find(list, wanted, [id](const Config& one) { return one.*id; });
+  if (found != list.end()) return &*found;
+  std::vector<std::string> there;
+  for (const Config& one : list) there.push_back(json::quote(one.*id));
+  return fail(ErrorKind::kNotFound, "{}: the snapshot has no {} {}; it has {}", field, what,
+              json::quote(wanted),
+              there.empty() ? "none" : fmt::format("{}", fmt::join(there, ", ")));
+}
+
+Result<void> override_interfaces(const std::vector<NetworkOverride>& overrides,
+                                 machine::VmConfig& config) {
+  for (const NetworkOverride& wanted : overrides) {
+    MOTE_TRY(virtio::NetConfig* const interface,
+             find(config.network_interfaces, &virtio::NetConfig::iface_id, wanted.iface_id,
+                  "network_overrides", "interface"));
+    interface->host_dev_name = wanted.host_dev_name;
+    interface->tap_fds.clear();
+    if (!wanted.guest_mac) continue;
+    if (!interface->guest_mac) {
+      return fail(ErrorKind::kInvalid,
+                  "network_overrides: interface {} had no guest_mac, so that its guest made up an "
+                  "address and looks for none",
+                  json::quote(wanted.iface_id));
+    }
+    interface->guest_mac = wanted.guest_mac;
+    for (char& c : *interface->guest_mac) {
+      if (c >= 'A' && c <= 'F') c = static_cast<char>(c - 'A' + 'a');
+    }
+  }
+  // A number that was a tap in the process that was saved is anything in this one.
+  for (const virtio::NetConfig& interface : config.network_interfaces) {
+    if (interface.tap_fds.empty()) continue;
+    return fail(ErrorKind::kInvalid,
+                "network_overrides: interface {} had descriptors of the process that was saved; "
+                "name a tap for it",
+                json::quote(interface.iface_id));
+  }
+  return {};
+}
+
+Result<void> override_vsock(const std::optional<VsockOverride>& wanted, machine::VmConfig& config) {
+  if (!wanted) return {};
+  if (!config.vsock) {
+    return fail(ErrorKind::kNotFound, "vsock_override: the snapshot has no vsock device");
+  }
+  config.vsock->uds_path = wanted->uds_path;
+  if (wanted->guest_cid) config.vsock->guest_cid = *wanted->guest_cid;
+  return {};
+}
+
+Result<void> override_files(const SnapshotLoad& load, machine::VmConfig& config) {
+  for (const DriveOverride& wanted : load.drive_overrides) {
+    MOTE_TRY(virtio::BlockConfig* const drive, find(config.drives, &virtio::BlockConfig::drive_id,
+                                                    wanted.drive_id, "drive_overrides", "drive"));
+    drive->path_on_host = wanted.path_on_host;
+  }
+  for (const PmemOverride& wanted : load.pmem_overrides) {
+    MOTE_TRY(virtio::PmemConfig* const pmem,
+             find(config.pmem, &virtio::PmemConfig::id, wanted.id, "pmem_overrides", "pmem"));
+    pmem->path_on_host = wanted.path_on_host;
+  }
+  return {};
+}
+
+Result<void> override_console(const std::vector<ConsoleOverride>& overrides,
+                              machine::VmConfig& config) {
+  for (const ConsoleOverride& wanted : overrides) {
+    const std::size_t ports = config.console ? config.console->ports.size() : 0;
+    if (wanted.port >= ports) {
+      return fail(ErrorKind::kNotFound,
+                  "console_overrides: the snapshot has no port {}; its console has {} ports",
+                  wanted.port, ports);
+    }
+    virtio::PortConfig& port = config.console->ports[wanted.port];
+    if (port.mode != virtio::PortMode::File && port.mode != virtio::PortMode::Socket) {
+      return fail(ErrorKind::kInvalid,
+                  "console_overrides: port {} is no File and no Socket, and has no path",
+                  wanted.port);
+    }
+    port.path = wanted.path;
+  }
+  return {};
+}
+
+void choose_pages(LoadHugePages wanted, machine::HugePages& pages) {
+  switch (wanted) {
+    case LoadHugePages::Snapshot:
+      break;
+    case LoadHugePages::None:
+      pages = machine::HugePages::None;
+      break;
+    case LoadHugePages::Transparent:
+      pages = machine::HugePages::Transparent;
+      break;
+    case LoadHugePages::TwoMib:
+      pages = machine::HugePages::TwoMib;
+      break;
+  }
+}
+
+}  // namespace
+
+Result<void> apply_overrides(const SnapshotLoad& load, machine::VmConfig& config) {
+  MOTE_CHECK(override_interfaces(load.network_overrides, config));
+  MOTE_CHECK(override_vsock(load.vsock_override, config));
+  MOTE_CHECK(override_files(load, config));
+  MOTE_CHECK(override_console(load.console_overrides, config));
+  config.machine.track_dirty_pages = load.track_dirty_pages || load.enable_diff_snapshots;
+  choose_pages(load.huge_pages, config.machine.huge_pages);
+  return machine::check(config);
+}
+
+}  // namespace mote::api::firecracker
