@@ -14,7 +14,7 @@
 namespace mote::vmm {
 namespace {
 
-constexpr std::string_view kFirecrackerLine = "Firecracker v1.17.0\n";
+constexpr std::string_view kFirecracker = "Firecracker v1.17.0";
 
 // A flag that Firecracker has and mote-vmm not yet.
 struct Unbuilt {};
@@ -209,9 +209,13 @@ Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments)
   return config;
 }
 
+std::string_view acts_as(std::string_view argv0) {
+  return argv0.substr(argv0.rfind('/') + 1) == "firecracker" ? kFirecracker : "";
+}
+
 std::string version(std::string_view argv0) {
-  const bool as_firecracker = argv0.substr(argv0.rfind('/') + 1) == "firecracker";
-  return fmt::format("{}mote-vmm v{}\n", as_firecracker ? kFirecrackerLine : "", MOTE_VERSION);
+  const std::string_view name = acts_as(argv0);
+  return fmt::format("{}{}mote-vmm v{}\n", name, name.empty() ? "" : "\n", MOTE_VERSION);
 }
 
 std::string help(std::string_view argv0) {

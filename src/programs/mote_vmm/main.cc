@@ -125,6 +125,10 @@ int run(std::string_view argv0, std::span<const char* const> words,
   if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
     return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }
+  // Clients take this line for the sign that the monitor is up.
+  if (const std::string_view name = acts_as(argv0); !name.empty()) {
+    log::info("Running {}, which is mote-vmm v{}", name, MOTE_VERSION);
+  }
   if (const auto confined = confine(*arguments); !confined) {
     return refuse(kExitError, confined.error());
   }

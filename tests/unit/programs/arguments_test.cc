@@ -213,10 +213,12 @@ TEST(Help, ListsEveryFlagWithItsValue) {
 
 TEST(Version, IsFirecrackersUnderItsName) {
   for (const char* name : {"firecracker", "/usr/bin/firecracker", "./firecracker"}) {
+    EXPECT_EQ(acts_as(name), "Firecracker v1.17.0") << name;
     EXPECT_THAT(version(name), StartsWith("Firecracker v1.17.0\nmote-vmm v")) << name;
     EXPECT_THAT(help(name), StartsWith("Firecracker v1.17.0\nmote-vmm v")) << name;
   }
   for (const char* name : {"", "firecracker/x", "firecracker-1.17", "/firecracker/mote-vmm"}) {
+    EXPECT_EQ(acts_as(name), "") << name;
     EXPECT_THAT(version(name), StartsWith("mote-vmm v")) << name;
   }
 }
