@@ -1,4 +1,4 @@
-// Makes programs of rules, with libseccomp.
+// Makes programs of rules.
 #pragma once
 
 #include <string>

@@ -123,16 +123,6 @@ Result<Action> parse_action(std::string_view text) {
       json::quote(text));
 }
 
-// A call that is often made has code of its own, which knows nothing else.
-Result<void> check_often(const Rule& rule) {
-  if (!rule.often) return {};
-  const bool plain = std::ranges::all_of(rule.conditions, [](const Condition& condition) {
-    return condition.op == Condition::Op::kEqual && !condition.wide;
-  });
-  if (plain && rule.action.kind == Action::Kind::kAllow) return {};
-  return refuse("`often` is for calls that are allowed and arguments that are one value");
-}
-
 }  // namespace
 
 std::string_view trim(std::string_view text) {
@@ -186,7 +176,6 @@ Result<std::vector<Rule>> parse_line(std::string_view line, Architecture archite
   std::vector<Rule> rules;
   for (const std::vector<Condition>& conditions : alternatives) {
     rule.conditions = conditions;
-    MOTE_CHECK(check_often(rule));
     rules.push_back(rule);
   }
   return rules;

@@ -55,7 +55,7 @@ struct Rule {
   std::string call;
   std::vector<Condition> conditions;  // all hold
   Action action;
-  // Looked at before all others. Only for calls that are allowed and comparisons for equality.
+  // Looked at before others for the same call, and the call before others.
   bool often = false;
   std::string text;    // the line that it came from, without its reason
   std::string reason;  // may be empty in Firecracker's form

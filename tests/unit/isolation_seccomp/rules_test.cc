@@ -85,7 +85,6 @@ TEST(Rules, WhatIsWrongIsSaidWithItsPlace) {
   EXPECT_THAT(error_of("[a]\nf(_, _, _, _, _, _, 1) : x"), HasSubstr("at most 6"));
   EXPECT_THAT(error_of("[a]\nf -> explode : x"), HasSubstr("nothing that becomes of a call"));
   EXPECT_THAT(error_of("[a]\nf g : x"), HasSubstr("no name of a system call"));
-  EXPECT_THAT(error_of("[a]\noften f(< 3) : x"), HasSubstr("often"));
   EXPECT_THAT(error_of("[a + b]\nf : x"), HasSubstr("includes \"b\", which there is not"));
   EXPECT_THAT(error_of("[a + a]\nf : x"), HasSubstr("includes itself"));
   EXPECT_THAT(error_of("[a]\nf(18446744073709551616) : x"), HasSubstr("neither a number"));

@@ -25,11 +25,16 @@ bool holds(std::uint16_t operation, std::uint32_t left, std::uint32_t right) {
   }
 }
 
-}  // namespace
+struct Run {
+  std::uint32_t returned = 0;
+  std::size_t steps = 0;
+};
 
-std::uint32_t run(Program program, const seccomp_data& data) {
+Run run_whole(Program program, const seccomp_data& data) {
   std::uint32_t word = 0;
+  std::size_t steps = 0;
   for (std::size_t at = 0; at < program.size(); ++at) {
+    ++steps;
     const sock_filter& it = program[at];
     switch (BPF_CLASS(it.code)) {
       case BPF_LD:
@@ -47,7 +52,7 @@ std::uint32_t run(Program program, const seccomp_data& data) {
         }
         break;
       case BPF_RET:
-        return it.k;
+        return {.returned = it.k, .steps = steps};
       default:
         throw std::logic_error("no such instruction");
     }
@@ -55,14 +60,29 @@ std::uint32_t run(Program program, const seccomp_data& data) {
   throw std::logic_error("it does not return");
 }
 
-std::uint32_t run(Program program, const std::string& call,
-                  std::initializer_list<std::uint64_t> arguments) {
+seccomp_data data_of(const std::string& call, std::initializer_list<std::uint64_t> arguments) {
   seccomp_data data{};
   data.nr = ::seccomp_syscall_resolve_name(call.c_str());
   if (data.nr < 0) throw std::invalid_argument(call);
   data.arch = ::seccomp_arch_native();
   std::ranges::copy(arguments, data.args);
-  return run(program, data);
+  return data;
+}
+
+}  // namespace
+
+std::uint32_t run(Program program, const seccomp_data& data) {
+  return run_whole(program, data).returned;
+}
+
+std::uint32_t run(Program program, const std::string& call,
+                  std::initializer_list<std::uint64_t> arguments) {
+  return run(program, data_of(call, arguments));
+}
+
+std::size_t steps(Program program, const std::string& call,
+                  std::initializer_list<std::uint64_t> arguments) {
+  return run_whole(program, data_of(call, arguments)).steps;
 }
 
 }  // namespace mote::seccomp::test

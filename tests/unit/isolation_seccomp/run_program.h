@@ -18,6 +18,10 @@ std::uint32_t run(Program program, const std::string& call,
 // The same for any number and architecture.
 std::uint32_t run(Program program, const seccomp_data& data);
 
+// How many instructions that takes.
+std::size_t steps(Program program, const std::string& call,
+                  std::initializer_list<std::uint64_t> arguments = {});
+
 inline bool allows(Program program, const std::string& call,
                    std::initializer_list<std::uint64_t> arguments = {}) {
   return run(program, call, arguments) == SECCOMP_RET_ALLOW;
