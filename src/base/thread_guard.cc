@@ -2,6 +2,10 @@
 
 #include <atomic>
 
+#ifdef MOTE_TEST_BACKDOOR
+#include "tests/isolation/backdoor/backdoor.h"
+#endif
+
 namespace mote {
 namespace {
 
@@ -13,6 +17,9 @@ std::atomic<ThreadGuard> the_guard = nullptr;
 void set_thread_guard(ThreadGuard guard) { the_guard = guard; }
 
 void enter_thread(ThreadKind kind) {
+#ifdef MOTE_TEST_BACKDOOR
+  backdoor::note_thread(kind);
+#endif
   if (const ThreadGuard guard = the_guard.load()) guard(kind);
 }
 

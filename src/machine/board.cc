@@ -4,6 +4,10 @@
 
 #include "arch/x86_64/layout.h"
 
+#ifdef MOTE_TEST_BACKDOOR
+#include "tests/isolation/backdoor/backdoor.h"
+#endif
+
 namespace mote::machine {
 
 namespace layout = arch::layout;
@@ -101,6 +105,9 @@ Result<void> Board::make_optional_chips(const BoardSite& site, const BoardOption
     boot_timer_ = std::make_unique<devices::BootTimer>(*options.boot_timer);
     MOTE_CHECK(site.mmio.insert(layout::kBootTimer, devices::kBootTimerSize, *boot_timer_));
   }
+#ifdef MOTE_TEST_BACKDOOR
+  MOTE_CHECK(site.ports.insert(backdoor::kPort, 1, backdoor::port()));
+#endif
   return {};
 }
 

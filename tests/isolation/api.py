@@ -1,5 +1,6 @@
 """A monitor that serves its API, for the tests of the walls."""
 
+import ctypes
 import http.client
 import json
 import os
@@ -10,6 +11,13 @@ import time
 
 BIN = pathlib.Path(os.environ["MOTE_BIN"])
 BARE = BIN.parent / "bare"  # guests of a few bytes
+CREATE_RULESET_VERSION = 1
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def landlock_abi():
+    """The version of landlock that this kernel has; 0: none."""
+    return max(0, libc.syscall(444, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION))
 
 
 class Client(http.client.HTTPConnection):

@@ -1,6 +1,5 @@
 """Files that a monitor may not reach: --allow-path through the API, --no-api, and the end of a parent."""
 
-import ctypes
 import json
 import os
 import pathlib
@@ -12,15 +11,7 @@ import pytest
 
 import api
 
-CREATE_RULESET_VERSION = 1
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def landlock_abi():
-    return max(0, libc.syscall(444, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION))
-
-
-needs_landlock = pytest.mark.skipif(landlock_abi() == 0, reason="this kernel has no landlock")
+needs_landlock = pytest.mark.skipif(api.landlock_abi() == 0, reason="this kernel has no landlock")
 
 
 def boot_source(kernel):
