@@ -1,6 +1,5 @@
 """Each attack of attacks.py against each wall that is meant to stop it, with no other wall there, and without any."""
 
-import os
 import pathlib
 
 import pytest
@@ -12,17 +11,6 @@ from attacks import ATTACKS
 from door import Call, Result
 
 BAD_CALL = 148
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    if os.geteuid() != 0:
-        pytest.skip("not root, who makes jails")
-    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
-        pytest.skip("no /dev/kvm")
-    made = walls.World(tmp_path_factory.mktemp("world"))
-    yield made
-    made.close()
 
 
 def thread_of(name):

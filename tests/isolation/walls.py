@@ -126,6 +126,7 @@ def configure(directory, inner=None, **more):
               "drives": [{"drive_id": "disk", "path_on_host": str(inner / "disk"), "is_root_device": False, "io_engine": "Async"}],
               "pmem": [{"id": "pmem", "path_on_host": str(inner / "pmem")}],
               "vsock": {"guest_cid": 3, "uds_path": str(inner / "vsock")}} | more
+    config = {name: section for name, section in config.items() if section is not None}
     (directory / "vm.json").write_text(json.dumps(config))
     (directory / "vm.json").chmod(0o444)
     return ["--config-file", str(inner / "vm.json")]
@@ -136,12 +137,12 @@ def api(with_api, inner):
 
 
 @contextlib.contextmanager
-def free(world, *flags, with_api=True, **options):
-    """A monitor that root runs, in no jail: (intruder, site)."""
+def free(world, *flags, with_api=True, command=(), **more):
+    """A monitor that root runs, in no jail: (intruder, site). `command` stands before it; `more` is of its configuration."""
     room = world.room()
     lay_out(room)
     try:
-        with door.Intruder([BROKEN, *api(with_api, room), *configure(room), *flags], room / "out", cwd=room, **options) as intruder:
+        with door.Intruder([*command, BROKEN, *api(with_api, room), *configure(room, **more), *flags], room / "out", cwd=room) as intruder:
             yield intruder, Site(world, world.directory, room, intruder.process.pid, intruder.base)
     finally:
         shutil.rmtree(room)

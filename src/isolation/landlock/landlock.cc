@@ -61,8 +61,17 @@ int landlock_abi() {
 
 Result<Landlock> Landlock::create(int abi) {
   if (abi <= 0) return fail(ErrorKind::kUnsupported, "this kernel has no landlock");
+  return make(known_of_files(abi), abi);
+}
+
+Result<Landlock> Landlock::create_without_files(int abi) {
+  if (abi < 4) return fail(ErrorKind::kUnsupported, "this kernel's landlock knows files alone");
+  return make(0, abi);
+}
+
+Result<Landlock> Landlock::make(std::uint64_t files, int abi) {
   const RulesetAttributes attributes{
-      .fs = known_of_files(abi), .net = abi >= 4 ? kTcp : 0, .scoped = abi >= 6 ? kScopes : 0};
+      .fs = files, .net = abi >= 4 ? kTcp : 0, .scoped = abi >= 6 ? kScopes : 0};
   const std::size_t size = abi >= 6   ? sizeof attributes
                            : abi >= 4 ? offsetof(RulesetAttributes, scoped)
                                       : offsetof(RulesetAttributes, net);

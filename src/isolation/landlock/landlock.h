@@ -28,6 +28,9 @@ class Landlock {
   static Result<Landlock> create() { return create(landlock_abi()); }
   // As on a kernel of version `abi`, at most this kernel's.
   static Result<Landlock> create(int abi);
+  // Forbids TCP, abstract sockets and signals alone, and leaves files as they are. Of version
+  // `abi`, at least 4.
+  static Result<Landlock> create_without_files(int abi);
 
   // Allows `path`, and, where it is a directory, what lies below it. A link is followed. Errors
   // name it: it is not there, or is a link to nothing; kUnlink of what is no directory.
@@ -39,6 +42,7 @@ class Landlock {
   int abi() const { return abi_; }
 
  private:
+  static Result<Landlock> make(std::uint64_t files, int abi);
   Landlock(UniqueFd rules, int abi) : rules_(std::move(rules)), abi_(abi) {}
 
   UniqueFd rules_;

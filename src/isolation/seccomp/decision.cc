@@ -58,7 +58,7 @@ Question Decision::next_question(const Choice& choice, const std::vector<Left>& 
     const Claim& claim = first_of(choice, left);
     if (claim.question.op != Op::kIs || claim.question.word != first.word || !claim.yes) continue;
     // Nobody knows yet whether it is greater or less.
-    if (claim.question.value == kSelf) return first;
+    if (is_stand_in(claim.question.value)) return first;
     values.insert(claim.question.value);
   }
   if (values.size() <= kInARow) return first;

@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,7 +13,7 @@ namespace {
 
 constexpr std::uint16_t kCompare = BPF_JMP | BPF_JEQ | BPF_K;
 
-bool compares_self(const sock_filter& it) { return it.code == kCompare && it.k == kSelf; }
+bool has_stand_in(const sock_filter& it) { return it.code == kCompare && is_stand_in(it.k); }
 
 Result<void> set_filter(Program program) {
   // The kernel only reads it; its declaration has no const.
@@ -35,12 +36,17 @@ Result<void> give_up_new_privileges() {
   return fail_errno(errno, "set no_new_privs");
 }
 
-Result<void> install(Program program) {
-  if (std::ranges::none_of(program, compares_self)) return set_filter(program);
+Result<void> install(Program program, bool connects) {
+  if (std::ranges::none_of(program, has_stand_in)) return set_filter(program);
   OwnedProgram own(program.begin(), program.end());
   const auto self = static_cast<std::uint32_t>(::getpid());
   for (sock_filter& it : own) {
-    if (compares_self(it)) it.k = self;
+    if (!has_stand_in(it)) continue;
+    if (it.k == kSelf) {
+      it.k = self;
+    } else if (connects) {
+      it.k = AF_UNIX;
+    }
   }
   return set_filter(own);
 }

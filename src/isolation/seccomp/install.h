@@ -11,8 +11,8 @@ namespace mote::seccomp {
 Result<void> give_up_new_privileges();
 
 // Adds `program` to the filters of this thread; what all of them allow is allowed. A comparison
-// with kSelf becomes one with this process's id. Errors: a kernel without filters, or one that does
-// not take this.
-Result<void> install(Program program);
+// with kSelf becomes one with this process's id, and, where it `connects` sockets, one with
+// kConnected one with AF_UNIX. Errors: a kernel without filters, or one that does not take this.
+Result<void> install(Program program, bool connects = false);
 
 }  // namespace mote::seccomp

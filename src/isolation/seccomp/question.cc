@@ -169,7 +169,7 @@ std::optional<bool> answer(const Question& asked, const Claim& known) {
   if (asked == told) return known.yes;
   if (asked.word != told.word) return std::nullopt;
   // Nobody knows yet what it will be compared with.
-  if (asked.value == kSelf || told.value == kSelf) return std::nullopt;
+  if (is_stand_in(asked.value) || is_stand_in(told.value)) return std::nullopt;
   switch (told.op) {
     case Op::kIs:
       if (known.yes) return holds(asked, told.value);

@@ -13,6 +13,7 @@ namespace {
 Result<std::uint64_t> one_value(std::string_view text) {
   if (text.empty()) return fail(ErrorKind::kInvalid, "a value is missing");
   if (text == "SELF") return kSelf;
+  if (text == "CONNECTED") return kConnected;
   for (const MoteConstant& known : std::span(mote_constants, mote_constant_count)) {
     if (text == known.name) return known.value;
   }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "base/json.h"
@@ -41,8 +42,8 @@ seccomp::Program find(Filter filter) {
   return found == given->end() ? built_in(filter) : seccomp::Program(found->second);
 }
 
-Result<void> take(Filter filter) {
-  MOTE_CHECK_WITHIN(seccomp::install(find(filter)), "the filter '{}'", name_of(filter));
+Result<void> take(Filter filter, bool connects = false) {
+  MOTE_CHECK_WITHIN(seccomp::install(find(filter), connects), "the filter '{}'", name_of(filter));
   return {};
 }
 
@@ -56,6 +57,13 @@ Filter filter_of(ThreadKind kind) {
       return Filter::kWorker;
   }
   return Filter::kWorker;
+}
+
+// Whether its guest, or a backend that comes back, makes the machine connect to a socket.
+bool connects_sockets(const machine::VmConfig& config) {
+  return config.vsock || std::ranges::any_of(config.drives, [](const virtio::BlockConfig& drive) {
+           return drive.socket.has_value();
+         });
 }
 
 // A thread that cannot be confined does nothing.
@@ -113,9 +121,9 @@ Result<void> confine(const Arguments& arguments) {
   return take(Filter::kSetup);
 }
 
-Result<void> confine_further(bool served) {
+Result<void> confine_further(const machine::VmConfig& config, bool served) {
   if (!the_filters().wanted) return {};
-  return take(served ? Filter::kServed : Filter::kVmm);
+  return take(served ? Filter::kServed : Filter::kVmm, connects_sockets(config));
 }
 
 }  // namespace mote::vmm

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "machine/config.h"
 #include "programs/mote_vmm/arguments.h"
 
 namespace mote::vmm {
@@ -20,8 +21,8 @@ inline constexpr bool kHasFilters = true;
 // error: the file of --seccomp-filter is none or lacks a filter, or the kernel takes none.
 Result<void> confine(const Arguments& arguments);
 
-// The machine is made, and its guest has not run yet: what only setting up needs is given up.
-// `served`: clients of an API may still ask for files.
-Result<void> confine_further(bool served);
+// The machine of `config` is made, and its guest has not run yet: what only setting up needs is
+// given up. `served`: clients of an API may still ask for files.
+Result<void> confine_further(const machine::VmConfig& config, bool served);
 
 }  // namespace mote::vmm

@@ -42,6 +42,15 @@ std::vector<std::string> sockets_of(const machine::VmConfig& config) {
   return paths;
 }
 
+// What a client's paths have nothing to do with is out of reach all the same, for this thread and
+// those that it starts.
+Result<void> keep_to_sockets_with_paths() {
+  const int abi = isolation::landlock_abi();
+  if (abi < 4) return {};
+  MOTE_TRY(const Landlock rules, Landlock::create_without_files(abi));
+  return rules.enter();
+}
+
 }  // namespace
 
 bool has_file_rules() { return the_rules_of_threads().has_value(); }
@@ -67,7 +76,9 @@ Result<void> prepare_file_rules(const Arguments& arguments) {
 }
 
 Result<void> enter_file_rules(const Arguments& arguments) {
-  if (arguments.allow_path.empty() || !has_file_rules()) return {};
+  if (!has_file_rules())
+    return arguments.no_seccomp ? Result<void>{} : keep_to_sockets_with_paths();
+  if (arguments.allow_path.empty()) return {};
   MOTE_TRY(Landlock rules, Landlock::create());
   MOTE_CHECK(allow_paths(rules, arguments.allow_path));
   if (arguments.metadata) MOTE_CHECK_WITHIN(rules.allow(*arguments.metadata), "--metadata");

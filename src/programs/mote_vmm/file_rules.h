@@ -18,7 +18,10 @@ namespace mote::vmm {
 // it.
 Result<void> prepare_file_rules(const Arguments& arguments);
 // Before the first client: holds the machine thread to the paths of --allow-path, to the file of
-// --metadata and to the devices that a machine is made of. Does nothing without --allow-path.
+// --metadata and to the devices that a machine is made of. Without --allow-path it is held back
+// from TCP, abstract sockets and signals to others alone, as far as the kernel's version goes,
+// unless
+// --no-seccomp asks for a monitor that nothing holds.
 Result<void> enter_file_rules(const Arguments& arguments);
 // The machine of `config` is made and there is no API: holds the machine thread to `allow_path`,
 // and lets it remove the sockets that it made.

@@ -49,7 +49,7 @@ Result<End> run_monitor(MonitorSettings settings) {
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   MOTE_TRY(auto terminal, RawTerminal::enter(settings.terminal));
   MOTE_CHECK(give_up_files(settings.allow_path, settings.config));
-  MOTE_CHECK(confine_further(/*served=*/false));
+  MOTE_CHECK(confine_further(settings.config, /*served=*/false));
   MOTE_CHECK(machine->run());
   MOTE_CHECK(metrics.start(
       *loop, [&machine = *machine](machine::MachineCounts& into) { machine.count(into); }));

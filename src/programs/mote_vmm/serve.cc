@@ -125,7 +125,7 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   const bool has_terminal = streams.com1.input < 0 || !serial.serial_out_path;
   MOTE_TRY(terminal_, RawTerminal::enter(has_terminal ? streams.terminal : -1));
-  MOTE_CHECK(confine_further(/*served=*/true));
+  MOTE_CHECK(confine_further(config, /*served=*/true));
   return machine;
 }
 

@@ -129,9 +129,8 @@ TEST_F(LandlockTest, FilesOfADirectoryCanBeRemovedAndNotRead) {
   });
 }
 
-TEST_F(LandlockTest, WhatNewerVersionsKnow) {
-  auto landlock = Landlock::create();
-  ASSERT_TRUE(landlock);
+// What the newer versions know, held to `landlock`.
+void expect_only_files_and_sockets_with_paths(const auto& inside) {
   const int child = ::fork();
   if (child == 0) {
     ::pause();
@@ -141,7 +140,7 @@ TEST_F(LandlockTest, WhatNewerVersionsKnow) {
   sockaddr_un name{.sun_family = AF_UNIX, .sun_path = "\0mote-landlock-test"};
   ASSERT_EQ(::bind(abstract.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
   ASSERT_EQ(::listen(abstract.get(), 1), 0);
-  inside(*landlock, [&] {
+  inside([&] {
     if (landlock_abi() >= 4) {
       const UniqueFd socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
       sockaddr_in loopback{.sin_family = AF_INET,
@@ -164,6 +163,27 @@ TEST_F(LandlockTest, WhatNewerVersionsKnow) {
   });
   ::kill(child, SIGKILL);
   ::waitpid(child, nullptr, 0);
+}
+
+TEST_F(LandlockTest, WhatNewerVersionsKnow) {
+  auto landlock = Landlock::create();
+  ASSERT_TRUE(landlock);
+  expect_only_files_and_sockets_with_paths([&](auto what) { inside(*landlock, what); });
+}
+
+TEST_F(LandlockTest, FilesCanBeLeftAsTheyAre) {
+  if (landlock_abi() < 4) {
+    EXPECT_FALSE(Landlock::create_without_files(landlock_abi()));
+    return;
+  }
+  auto landlock = Landlock::create_without_files(landlock_abi());
+  ASSERT_TRUE(landlock) << landlock.error().text();
+  expect_only_files_and_sockets_with_paths([&](auto what) { inside(*landlock, what); });
+  inside(*landlock, [&] { EXPECT_EQ(open_errno(dir_ / "file", O_RDWR), 0); });
+  for (int abi = 4; abi <= landlock_abi(); ++abi) {
+    EXPECT_TRUE(Landlock::create_without_files(abi)) << abi;
+  }
+  EXPECT_FALSE(Landlock::create_without_files(3));
 }
 
 TEST_F(LandlockTest, EachOlderVersionIsSpokenToo) {

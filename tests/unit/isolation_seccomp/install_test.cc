@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,11 +22,11 @@ OwnedProgram made_of(std::string_view text) {
 
 // The wait status of a child that installs the filter and does `work`, with nothing but calls.
 template <typename Work>
-int in_a_child(const OwnedProgram& program, Work work) {
+int in_a_child(const OwnedProgram& program, Work work, bool connects = false) {
   const pid_t child = ::fork();
   if (child == 0) {
     ::signal(SIGSYS, SIG_DFL);
-    if (!give_up_new_privileges() || !install(program)) ::_exit(99);
+    if (!give_up_new_privileges() || !install(program, connects)) ::_exit(99);
     work();
     ::syscall(SYS_exit_group, 0);
   }
@@ -55,6 +56,14 @@ TEST(Install, ItselfIsWhoeverInstalls) {
   const auto other = ::getpid();
   const int status = in_a_child(program, [other] { ::syscall(SYS_tgkill, other, other, 0); });
   EXPECT_TRUE(WIFSIGNALED(status)) << status;
+}
+
+TEST(Install, SocketsAreForWhoeverConnectsThem) {
+  const OwnedProgram program =
+      made_of("[a]\nexit_group : ends\nsocket(CONNECTED, 1, 0) : a machine's\n");
+  const auto make_one = [] { ::syscall(SYS_socket, AF_UNIX, SOCK_STREAM, 0); };
+  EXPECT_EQ(in_a_child(program, make_one, /*connects=*/true), 0);
+  EXPECT_TRUE(WIFSIGNALED(in_a_child(program, make_one, /*connects=*/false)));
 }
 
 TEST(Install, AProgramThatTheKernelRefusesIsAnError) {
