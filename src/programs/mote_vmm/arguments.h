@@ -67,8 +67,8 @@ std::uint64_t metadata_limit(const Arguments& arguments);
 // kExitBadConfiguration.
 Result<api::firecracker::LoggerConfig> logger_config(const Arguments& arguments);
 
-// The program and version whose behaviour this is when it is started (`argv0`) under that name, else
-// empty.
+// The program and version whose behaviour this is when it is started (`argv0`) under that name,
+// else empty.
 std::string_view acts_as(std::string_view argv0);
 
 // The text of --help and of --version, each with a line feed at its end. Tools tell what a monitor
