@@ -26,6 +26,9 @@ class MappedMemory {
   static Result<MappedMemory> map_aligned(std::size_t size, std::size_t alignment, int protection,
                                           int flags, int fd = -1, std::uint64_t offset = 0);
 
+  // Takes ownership of [data, data + size), whatever is mapped there or will be.
+  static MappedMemory adopt(std::byte* data, std::size_t size) { return {data, size}; }
+
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   std::span<std::byte> bytes() const { return {data_, size_}; }

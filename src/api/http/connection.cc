@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include "base/descriptor_passing.h"
 #include "base/log.h"
 
 namespace mote::api::http {
@@ -31,17 +32,23 @@ Connection::Fate Connection::advance(std::uint32_t events, std::span<char> scrat
 }
 
 bool Connection::receive(std::span<char> scratch, Handler& handler) {
-  const auto got = read_some(socket_.get(), std::as_writable_bytes(scratch));
+  auto got = receive_some(socket_.get(), std::as_writable_bytes(scratch));
   if (!got) return false;
   if (!*got) return true;
-  if (**got == 0) {
+  Received& received = **got;
+  if (received.bytes == 0) {
     half_closed_ = true;
     return true;
   }
   if (discarding_) return true;
-  take_in({scratch.data(), **got}, handler);
+  too_many_ = too_many_ || received.lost_some;
+  for (UniqueFd& descriptor : received.descriptors) {
+    if (taken_.size() == kMaxPassed) too_many_ = true;
+    if (!too_many_) taken_.push_back(std::move(descriptor));
+  }
+  take_in({scratch.data(), received.bytes}, handler);
   // It may have been secrets, and the next bytes may be another client's.
-  ::explicit_bzero(scratch.data(), **got);
+  ::explicit_bzero(scratch.data(), received.bytes);
   return true;
 }
 
@@ -88,18 +95,39 @@ std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
 }
 
 void Connection::answer(Request&& request, Handler& handler) {
-  append(out_, handler(std::move(request)), Afterwards::kKeepAlive);
+  request.descriptors = std::exchange(taken_, {});
+  Response response =
+      std::exchange(too_many_, false)
+          ? refusal(fmt::format("more than {} descriptors came with the request", kMaxPassed))
+          : handler(std::move(request));
+  if (!response.descriptors.empty()) {
+    enclosed_.push_back({.place = out_.size(), .descriptors = std::move(response.descriptors)});
+  }
+  append(out_, response, Afterwards::kKeepAlive);
 }
 
 void Connection::refuse(Afterwards afterwards) {
   log::error("API: no proper request: {}", parser_.complaint());
+  taken_.clear();
+  too_many_ = false;
   append(out_, refusal(parser_.complaint()), afterwards);
+}
+
+Result<std::optional<std::size_t>> Connection::send_next() {
+  const auto rest = std::as_bytes(std::span(out_)).subspan(sent_);
+  if (enclosed_.empty()) return write_some(socket_.get(), rest);
+  const std::size_t before = enclosed_.front().place - sent_;
+  if (before > 0) return write_some(socket_.get(), rest.first(before));
+  const std::size_t until =
+      enclosed_.size() > 1 ? enclosed_[1].place - enclosed_[0].place : rest.size();
+  auto sent = send_some(socket_.get(), rest.first(until), enclosed_.front().descriptors);
+  if (sent && *sent) enclosed_.erase(enclosed_.begin());
+  return sent;
 }
 
 bool Connection::send() {
   while (sent_ < out_.size()) {
-    const auto rest = std::as_bytes(std::span(out_)).subspan(sent_);
-    const auto written = write_some(socket_.get(), rest);
+    const auto written = send_next();
     if (!written) return false;
     if (!*written) return true;
     sent_ += **written;

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/http/message.h"
 #include "api/http/request_parser.h"
@@ -55,6 +56,8 @@ class Connection {
   void take_in(std::string_view bytes, Handler& handler);
   // Writes what can be written; false: nobody is there to take it.
   bool send();
+  // One write of what is next.
+  Result<std::optional<std::size_t>> send_next();
 
   UniqueFd socket_;
   RequestParser parser_;
@@ -62,8 +65,16 @@ class Connection {
   bool postponed_ = false;  // the backlog may hold whole requests
   std::string out_;         // answers, of which `sent_` bytes are sent
   std::size_t sent_ = 0;
-  bool half_closed_ = false;  // the client sends no more
-  bool discarding_ = false;   // what arrives is read and thrown away
+  // Descriptors that go beside the byte of `out_` at this place, the first first.
+  struct Enclosed {
+    std::size_t place;
+    std::vector<UniqueFd> descriptors;
+  };
+  std::vector<Enclosed> enclosed_;
+  std::vector<UniqueFd> taken_;  // came, and the request is not whole
+  bool too_many_ = false;        // more came than a request may bring
+  bool half_closed_ = false;     // the client sends no more
+  bool discarding_ = false;      // what arrives is read and thrown away
   Clock::time_point deadline_;
 };
 

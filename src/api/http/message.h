@@ -4,6 +4,9 @@
 
 #include <functional>
 #include <string>
+#include <vector>
+
+#include "base/unique_fd.h"
 
 namespace mote::api::http {
 
@@ -11,13 +14,17 @@ namespace mote::api::http {
 struct Request {
   std::string method;  // as sent: GET, PUT, PATCH, ...
   std::string target;  // the request line's: a path, perhaps with a query; never empty
-  std::string body;    // decoded (chunks put together), at most the server's limit; empty if none
+  // Decoded (chunks put together), at most the server's limit; empty if none.
+  std::string body = {};
+  // What came beside its bytes (SCM_RIGHTS), at most kMaxPassed.
+  std::vector<UniqueFd> descriptors = {};
 };
 
 struct Response {
   int status = 204;
   std::string body = {};    // JSON; empty: an answer without a body
   bool deprecated = false;  // the request used something deprecated: `Deprecation: true`
+  std::vector<UniqueFd> descriptors = {};  // go beside its first byte; at most kMaxPassed
 };
 
 // Answers one request. Called on the server's thread, one request at a time.

@@ -88,15 +88,16 @@ class Client {
   bool ended_ = false;
 };
 
-// Answers `<method> <target> <bytes of the body>`; /big a large body, /none 204, /old a deprecated
-// 204, /bad 400.
+// Answers `<method> <target> <bytes of the body>`, with what descriptors the request brought;
+// /big a large body, /none 204, /old a deprecated 204, /bad 400.
 inline Response say_what_was_asked(Request&& request) {
   if (request.target == "/none") return {};
   if (request.target == "/old") return {.deprecated = true};
   if (request.target == "/big") return {.status = 200, .body = std::string(300'000, 'x')};
   if (request.target == "/bad") return {.status = 400, .body = R"({"fault_message":"no"})"};
-  return {.status = 200,
-          .body = fmt::format("\"{} {} {}\"", request.method, request.target, request.body.size())};
+  const std::string body =
+      fmt::format("\"{} {} {}\"", request.method, request.target, request.body.size());
+  return {.status = 200, .body = body, .descriptors = std::move(request.descriptors)};
 }
 
 class ServerTest : public testing::Test {
