@@ -1,95 +1,13 @@
 #include "memory/guest_memory.h"
 
-#include <linux/memfd.h>
-#include <linux/mman.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 
+#include "memory/backing.h"
+
 namespace mote::memory {
-namespace {
-
-constexpr std::uint64_t kHugePageSize = 2 << 20;
-
-std::uint64_t page_size(Backing backing) {
-  return backing == Backing::kHugetlb2M ? kHugePageSize : kPageSize;
-}
-
-Result<void> check_ranges(const MemoryConfig& config) {
-  const std::uint64_t page = page_size(config.backing);
-  GuestAddress end = 0;
-  if (config.ranges.empty()) return fail(ErrorKind::kInvalid, "guest memory has no range");
-  for (const Range& range : config.ranges) {
-    if (range.size == 0 || range.start % page != 0 || range.size % page != 0) {
-      return fail(ErrorKind::kInvalid,
-                  "guest memory of {} bytes at {:#x} must start and end at a multiple of {} bytes",
-                  range.size, range.start, page);
-    }
-    if (range.start < end || range.size > UINT64_MAX - range.start) {
-      return fail(ErrorKind::kInvalid,
-                  "guest memory of {} bytes at {:#x} overlaps what comes before it", range.size,
-                  range.start);
-    }
-    end = range.end();
-  }
-  return {};
-}
-
-Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, int file,
-                                std::uint64_t file_offset) {
-  constexpr int kProtection = PROT_READ | PROT_WRITE;
-  switch (config.backing) {
-    case Backing::kMemfd:
-      return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
-                                       MAP_SHARED | MAP_NORESERVE, file, file_offset);
-    case Backing::kFile:
-      return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
-                                       MAP_PRIVATE | MAP_NORESERVE, file, file_offset);
-    case Backing::kHugetlb2M:
-      // Reserved at once: a pool that is too small is an error here, not a SIGBUS in the guest.
-      return MappedMemory::map(range.size, kProtection,
-                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_HUGE_2MB);
-    case Backing::kAnonymous:
-      break;
-  }
-  return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
-                                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
-}
-
-std::string_view source_of(Backing backing) {
-  if (backing == Backing::kFile) return "the snapshot's file";
-  if (backing != Backing::kHugetlb2M) return "the host's memory";
-  return "the host's pool of 2 MiB huge pages (see /proc/sys/vm/nr_hugepages)";
-}
-
-Result<UniqueFd> make_memfd(const MemoryConfig& config) {
-  std::uint64_t total = 0;
-  for (const Range& range : config.ranges) total += range.size;
-  UniqueFd fd(::memfd_create("guest-memory", MFD_CLOEXEC));
-  if (!fd) return fail_errno(errno, "create a memfd for guest memory");
-  if (::ftruncate(fd.get(), static_cast<off_t>(total)) < 0) {
-    return fail_errno(errno, "size the memfd of guest memory to {} bytes", total);
-  }
-  return fd;
-}
-
-void advise(const MemoryConfig& config, const MappedMemory& mapping) {
-  // Names the mapping in /proc/PID/maps where the kernel can; nothing depends on it.
-  if (config.backing != Backing::kFile) {
-    ::prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, mapping.data(), mapping.size(), "guest-memory");
-  }
-  // The default of a host may be huge pages everywhere: a guest's first touch would then cost 2
-  // MiB.
-  if (config.backing != Backing::kHugetlb2M) {
-    ::madvise(mapping.data(), mapping.size(),
-              config.transparent_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  }
-  ::madvise(mapping.data(), mapping.size(), MADV_DONTDUMP);
-}
-
-}  // namespace
 
 bool GuestSlice::read(std::uint64_t offset, std::span<std::byte> into) const {
   if (!inside(offset, into.size())) return false;
@@ -135,7 +53,7 @@ Result<GuestMemory> GuestMemory::make(const MemoryConfig& config, int file) {
   GuestMemory memory;
   memory.config_ = config;
   if (config.backing == Backing::kMemfd) {
-    MOTE_TRY(memory.memfd_, make_memfd(config));
+    MOTE_TRY(memory.memfd_, make_memfd(total_of(config), config.freezable));
     file = memory.memfd_.get();
   }
   std::uint64_t file_offset = 0;
@@ -147,17 +65,21 @@ Result<GuestMemory> GuestMemory::make(const MemoryConfig& config, int file) {
               .within(fmt::format("guest memory of {} MiB at {:#x} from {}", range.size >> 20,
                                   range.start, source_of(config.backing))));
     }
-    advise(config, *mapping);
-    Region region{.range = range,
-                  .mapping = std::move(*mapping),
-                  .file_offset = file_offset,
-                  .dirty = {},
-                  .backing = config.backing};
-    if (config.track_dirty_pages) region.dirty = std::make_unique<DirtyBitmap>(range.size);
-    memory.regions_.push_back(std::move(region));
+    memory.add_region(range, std::move(*mapping), file_offset);
     file_offset += range.size;
   }
   return memory;
+}
+
+void GuestMemory::add_region(const Range& range, MappedMemory mapping, std::uint64_t file_offset) {
+  advise(config_, mapping.bytes());
+  Region region{.range = range,
+                .mapping = std::move(mapping),
+                .file_offset = file_offset,
+                .dirty = {},
+                .backing = config_.backing};
+  if (config_.track_dirty_pages) region.dirty = std::make_unique<DirtyBitmap>(range.size);
+  regions_.push_back(std::move(region));
 }
 
 std::optional<GuestSlice> GuestMemory::Region::find(GuestAddress address, std::uint64_t length,
@@ -291,22 +213,8 @@ Result<std::uint64_t> GuestMemory::discard(const GuestSlice& slice) const {
     return fail_errno(errno, "give {} bytes of guest memory back to the host", end - start);
   }
   if (region->dirty) region->dirty->mark(start, end - start);
+  region->note_replaced(start, end - start);
   return end - start;
-}
-
-bool discard_pages(std::byte* start, std::uint64_t size, Backing backing) {
-  if (backing == Backing::kFile) {
-    // A page of the file would be there again: zeros take its place. Neighbours become one mapping.
-    if (::mmap(start, size, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED) {
-      return false;
-    }
-    ::madvise(start, size, MADV_NOHUGEPAGE);
-    ::madvise(start, size, MADV_DONTDUMP);
-    return true;
-  }
-  // A page of a memfd stays in the file unless a hole is made; private pages just go.
-  return ::madvise(start, size, backing == Backing::kMemfd ? MADV_REMOVE : MADV_DONTNEED) == 0;
 }
 
 Result<void> GuestMemory::lay_file_over(const Range& range, int fd, std::uint64_t offset) const {

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "memory/block_map.h"
+#include "memory/layers.h"
 
 namespace mote::memory {
 
@@ -61,6 +62,7 @@ struct MemoryConfig {
   Backing backing = Backing::kAnonymous;
   bool transparent_huge_pages = false;  // madvise(MADV_HUGEPAGE)
   bool track_dirty_pages = false;       // keep a bitmap of the pages that the monitor writes
+  bool freezable = false;               // a memfd that freeze() can take
 };
 
 // Which pages were written, a bit a page, counted from the start of a region.
@@ -178,6 +180,11 @@ class GuestMemory {
   // `config` names. Errors: as above. A file that ends before its memory does is the caller's to
   // find.
   static Result<GuestMemory> map_file(MemoryConfig config, int fd);
+  // The same over layers, shared with whoever else has them until a page is written. `places`, one
+  // a range where there are any, are addresses with as much room, where nothing is mapped. Errors:
+  // as above; layers that are not of such memory.
+  static Result<GuestMemory> map_layers(MemoryConfig config, Layers layers,
+                                        std::span<std::byte* const> places = {});
   GuestMemory(GuestMemory&&) = default;
   GuestMemory& operator=(GuestMemory&&) = default;
 
@@ -231,6 +238,17 @@ class GuestMemory {
   // given back accordingly.
   Result<void> lay_file_over(const Range& range, int fd, std::uint64_t offset) const;
 
+  // Makes what RAM holds now layers(), and goes on in a private mapping of them: nothing may touch
+  // it meanwhile. The first time this takes time for each page that was touched, and copies
+  // nothing; later ones copy what was written since. Returns the bytes that were copied. Errors:
+  // memory of another kind than a memfd that is freezable or what is in layers already; too little
+  // memory for the copy, and then all is as it was.
+  Result<std::uint64_t> freeze();
+  // Of the last freeze(), or those it was mapped from; none before.
+  const Layers& layers() const { return layers_; }
+  // Whether it was frozen or can be: what is this process's own is then not what was written.
+  bool was_frozen() const { return frozen_ || config_.backing == Backing::kMemfd; }
+
   // Where pages are tracked, for a range in one region that starts at a multiple of 64 pages. What
   // KVM noted becomes dirty; `words` are as DirtyBitmap's.
   void merge_dirty(GuestAddress start, std::span<const std::uint64_t> words) const;
@@ -263,7 +281,10 @@ class GuestMemory {
     std::optional<Backing> backing = {};
     bool writable = true;
     std::shared_ptr<const BlockMap> blocks = {};
+    // Of layered memory, a bit a piece (freeze.cc): has become zeros without a write.
+    std::unique_ptr<DirtyBitmap> replaced = {};
 
+    void note_replaced(std::uint64_t offset, std::uint64_t size) const;
     std::optional<GuestSlice> find(GuestAddress address, std::uint64_t length, Access access) const;
     bool holds(const GuestSlice& slice) const;
   };
@@ -279,6 +300,19 @@ class GuestMemory {
 
   GuestMemory() = default;
   static Result<GuestMemory> make(const MemoryConfig& config, int file);
+  void add_region(const Range& range, MappedMemory mapping, std::uint64_t file_offset);
+  void make_layered(Region& region) const;
+  // Lays the layers over this part of memory, whatever is there.
+  Result<void> remap(std::uint64_t offset, std::uint64_t size);
+  Result<std::uint64_t> freeze_memfd();
+  Result<std::uint64_t> freeze_changes();
+  // What is not as the layers have it, or, of the whole, all that is not zeros; as extents of the
+  // layer that they are to be in.
+  Result<std::vector<Extent>> find_changes(bool whole) const;
+  Result<std::uint64_t> copy_out(std::span<const Extent> extents, int fd) const;
+  // Calls `each(host, offset)` for the parts of the regions that lie in [offset, offset + size).
+  template <typename Each>
+  Result<void> each_span(std::uint64_t offset, std::uint64_t size, Each&& each) const;
   const Region* region_at(GuestAddress address) const;
   const Region* region_of(const GuestSlice& slice) const;
 
@@ -286,6 +320,8 @@ class GuestMemory {
   std::vector<Region> regions_;
   std::unique_ptr<AttachedList> attached_ = std::make_unique<AttachedList>();
   UniqueFd memfd_;
+  Layers layers_;
+  bool frozen_ = false;
 };
 
 // Gives whole pages of a mapping with such a backing back to the host: they read as zeros, and cost

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <optional>
 
-#include "base/unique_fd.h"
 #include "memory/guest_memory.h"
+#include "memory/page_table.h"
 
 namespace mote::snapshot {
 
@@ -16,7 +16,7 @@ inline constexpr std::size_t kChunkPages = kChunk / memory::kPageSize;
 
 class ChangedPages {
  public:
-  explicit ChangedPages(const memory::GuestMemory& memory);
+  explicit ChangedPages(const memory::GuestMemory& memory) : memory_(memory) {}
 
   // Looks at `length` bytes of guest memory from `start` on, at most kChunk, which are at `host`
   // (none: they are unplugged).
@@ -25,16 +25,13 @@ class ChangedPages {
   bool operator[](std::size_t page) const { return (words_[page / 64] >> (page % 64) & 1) != 0; }
 
  private:
-  bool ask_page_table(const iovec& host);
   bool ask_mincore(const iovec& host);
 
   const memory::GuestMemory& memory_;
-  UniqueFd page_table_;
-  bool swaps_ = true;
+  // A jail has none; then mincore says a little more than is true.
+  memory::PageTable page_table_;
+  bool swaps_ = memory::host_swaps();
   std::array<std::uint64_t, kChunkPages / 64> words_{};
 };
-
-// Whether this host has swap; also where that cannot be told.
-bool host_swaps();
 
 }  // namespace mote::snapshot

@@ -1,0 +1,139 @@
+#include "memory/layers.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "memory/guest_memory.h"
+
+namespace mote::memory {
+namespace {
+
+Result<void> check_file(int fd, std::size_t number, std::uint64_t total) {
+  struct stat facts{};
+  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at layer {} of memory", number);
+  if (!S_ISREG(facts.st_mode)) {
+    return fail(ErrorKind::kInvalid, "layer {} of memory is no regular file", number);
+  }
+  if (static_cast<std::uint64_t>(facts.st_size) < total) {
+    return fail(ErrorKind::kInvalid, "layer {} of memory has {} bytes; the guest's memory has {}",
+                number, facts.st_size, total);
+  }
+  // A file on a disk has no seals.
+  const int seals = ::fcntl(fd, F_GET_SEALS);
+  if (seals < 0) return {};
+  if ((seals & F_SEAL_SHRINK) == 0 || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0) {
+    return fail(ErrorKind::kInvalid,
+                "layer {} of memory can still be changed; it must be sealed (F_SEAL_SHRINK and "
+                "F_SEAL_FUTURE_WRITE)",
+                number);
+  }
+  return {};
+}
+
+std::uint64_t round_up(std::uint64_t value, std::uint64_t grain) {
+  return (value + grain - 1) & ~(grain - 1);
+}
+
+// Adds an extent behind the others, or to the last where it touches it.
+void append(std::vector<Extent>& extents, const Extent& next) {
+  if (next.size == 0) return;
+  if (!extents.empty() && extents.back().layer == next.layer &&
+      extents.back().offset + extents.back().size >= next.offset) {
+    extents.back().size =
+        std::max(extents.back().offset + extents.back().size, next.offset + next.size) -
+        extents.back().offset;
+    return;
+  }
+  extents.push_back(next);
+}
+
+std::vector<Extent> with_grain(std::span<const Extent> extents, std::uint64_t size,
+                               std::uint64_t grain) {
+  std::vector<Extent> rounded;
+  for (const Extent& extent : extents) {
+    const std::uint64_t begin = extent.offset & ~(grain - 1);
+    const std::uint64_t end = std::min(round_up(extent.offset + extent.size, grain), size);
+    append(rounded, {.offset = begin, .size = end - begin, .layer = extent.layer});
+  }
+  return rounded;
+}
+
+}  // namespace
+
+Result<void> check(const Layers& layers, std::uint64_t total) {
+  if (layers.files.size() > kMaxLayers || layers.extents.size() > kMaxExtents) {
+    return fail(ErrorKind::kInvalid,
+                "memory is in {} layers and {} extents; {} and {} are the most",
+                layers.files.size(), layers.extents.size(), kMaxLayers, kMaxExtents);
+  }
+  std::uint64_t at = 0;
+  for (const Extent& extent : layers.extents) {
+    const bool fits = extent.offset >= at && extent.offset <= total && extent.size > 0 &&
+                      extent.size <= total - extent.offset && extent.offset % kPageSize == 0 &&
+                      extent.size % kPageSize == 0;
+    if (!fits) {
+      return fail(ErrorKind::kInvalid,
+                  "the extent of {} bytes at {} is not of memory of {} bytes, behind those before",
+                  extent.size, extent.offset, total);
+    }
+    if (extent.layer >= layers.files.size()) {
+      return fail(ErrorKind::kInvalid, "an extent is in layer {} of memory, and there are {}",
+                  extent.layer, layers.files.size());
+    }
+    at = extent.offset + extent.size;
+  }
+  for (std::size_t i = 0; i < layers.files.size(); ++i) {
+    MOTE_CHECK(check_file(layers.files[i]->get(), i, total));
+  }
+  return {};
+}
+
+Result<std::vector<Extent>> extents_of(int fd, std::uint64_t size, std::uint64_t grain) {
+  std::vector<Extent> extents;
+  for (off_t at = 0; static_cast<std::uint64_t>(at) < size;) {
+    const off_t data = ::lseek(fd, at, SEEK_DATA);
+    if (data < 0) {
+      if (errno == ENXIO) break;  // nothing behind it
+      return fail_errno(errno, "find what memory has");
+    }
+    const off_t hole = ::lseek(fd, data, SEEK_HOLE);
+    if (hole < 0) return fail_errno(errno, "find what memory has");
+    const auto begin = static_cast<std::uint64_t>(data) & ~(grain - 1);
+    if (begin >= size) break;
+    const std::uint64_t end = std::min(round_up(static_cast<std::uint64_t>(hole), grain), size);
+    append(extents, {.offset = begin, .size = end - begin, .layer = 0});
+    at = static_cast<off_t>(end);
+  }
+  while (extents.size() > kMaxExtents) {
+    grain *= 2;
+    extents = with_grain(extents, size, grain);
+  }
+  return extents;
+}
+
+std::vector<Extent> lay_over(std::span<const Extent> extents, std::span<const Extent> changed) {
+  std::vector<Extent> made;
+  std::uint64_t at = 0;
+  const auto keep_until = [&](std::uint64_t end) {
+    if (end <= at) return;
+    // Never an error.
+    static_cast<void>(each_part(
+        extents, at, end - at,
+        [&](std::uint64_t offset, std::uint64_t size, std::uint32_t layer) -> Result<void> {
+          if (layer != kNoLayer) append(made, {offset, size, layer});
+          return {};
+        }));
+  };
+  for (const Extent& change : changed) {
+    keep_until(change.offset);
+    if (change.layer != kNoLayer) append(made, change);
+    at = change.offset + change.size;
+  }
+  if (!extents.empty()) keep_until(extents.back().offset + extents.back().size);
+  return made;
+}
+
+}  // namespace mote::memory
