@@ -11,6 +11,7 @@
 #include <optional>
 #include <span>
 
+#include "base/descriptor_passing.h"
 #include "base/json.h"
 #include "base/unique_fd.h"
 
@@ -121,19 +122,29 @@ Result<ApiAnswer> decode(std::string_view bytes) {
   return std::move(*answer);
 }
 
-Result<ApiAnswer> ask(const ApiRequest& request) {
+Result<ApiAnswer> ask(const ApiRequest& request, std::span<const UniqueFd> descriptors) {
   MOTE_TRY(const std::string text, encode(request));
   MOTE_TRY(const UniqueFd socket, connect_to(request.socket));
+  auto rest = std::as_bytes(std::span(text));
+  if (!descriptors.empty()) {
+    MOTE_TRY(const auto sent, send_some(socket.get(), rest, descriptors));
+    rest = rest.subspan(sent.value_or(0));
+  }
   // What was answered before all was read (a body that is too large) is read all the same.
-  static_cast<void>(write_all(socket.get(), std::as_bytes(std::span(text))));
+  static_cast<void>(write_all(socket.get(), rest));
   std::string got;
+  std::vector<UniqueFd> came;
   std::array<std::byte, 16384> buffer{};
   while (true) {
-    const auto read = read_some(socket.get(), buffer);
-    if (!read || !*read || **read == 0) return decode(got);
-    got.append(reinterpret_cast<const char*>(buffer.data()), **read);
+    auto read = receive_some(socket.get(), buffer);
+    if (!read || !*read || (*read)->bytes == 0) return decode(got);
+    for (UniqueFd& descriptor : (*read)->descriptors) came.push_back(std::move(descriptor));
+    got.append(reinterpret_cast<const char*>(buffer.data()), (*read)->bytes);
     MOTE_TRY(auto answer, try_decode(got));
-    if (answer) return std::move(*answer);
+    if (answer) {
+      answer->descriptors = std::move(came);
+      return std::move(*answer);
+    }
     if (got.size() > kMaxAnswer + buffer.size())
       return fail(ErrorKind::kIo, "the answer has no end");
   }

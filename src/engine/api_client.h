@@ -2,10 +2,13 @@
 #pragma once
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 namespace mote::engine {
 
@@ -19,6 +22,7 @@ struct ApiRequest {
 struct ApiAnswer {
   int status = 0;
   std::string body;
+  std::vector<UniqueFd> descriptors = {};  // that came beside it
 };
 
 // The most that an answer may have, with its head: one of the metadata service is as large as the
@@ -32,6 +36,7 @@ Result<ApiAnswer> decode(std::string_view bytes);
 
 // Asks, and waits for the answer for as long as the monitor takes. Errors: nobody listens at the
 // socket, or what answers is no API.
-Result<ApiAnswer> ask(const ApiRequest& request);
+// `descriptors` (at most kMaxPassed) go beside the request.
+Result<ApiAnswer> ask(const ApiRequest& request, std::span<const UniqueFd> descriptors = {});
 
 }  // namespace mote::engine

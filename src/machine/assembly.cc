@@ -7,13 +7,13 @@
 #include <utility>
 
 #include "arch/x86_64/boot.h"
-#include "arch/x86_64/cpu_compatibility.h"
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/layout.h"
 #include "arch/x86_64/memory_map.h"
 #include "arch/x86_64/registers.h"
 #include "machine/machine.h"
 #include "machine/processors.h"
+#include "machine/vm_parts.h"
 
 namespace mote::machine {
 
@@ -74,34 +74,10 @@ Result<OpenBootFile> open_boot_file(const std::string& path, const char* what) {
   return OpenBootFile{.fd = std::move(*fd), .file = {.fd = number, .name = path}};
 }
 
-// An error that says what the machine needs and `kvm` lacks.
-Result<void> check_kvm(const kvm::Kvm& kvm, const VmConfig& config) {
-  std::vector<kvm::CapabilityChange> changes;
-  if (config.cpu_config) {
-    MOTE_TRY(arch::CpuModifiers modifiers, parse(*config.cpu_config));
-    changes = std::move(modifiers.capabilities);
-  }
-  return kvm.require_capabilities(changes);
-}
-
-// The VM's RAM, of which there is nothing yet. Memory comes before the controllers, and so do the
-// devices that bring some: the controllers' registration leaves a grace period that a change of
-// slots waits out.
-Result<void> register_ram(const kvm::Vm& vm, const memory::GuestMemory& memory,
-                          const MachineConfig& config) {
-  MOTE_CHECK(vm.set_memory(memory, config.track_dirty_pages));
-  return vm.reserve_for_real_mode(layout::kKvmTss, layout::kKvmIdentityMap);
-}
-
-// The VM's controllers, then its processors, of which each gets its LAPIC.
-Result<std::vector<kvm::Vcpu>> make_processors(const kvm::Vm& vm, unsigned count) {
-  MOTE_CHECK(vm.create_irqchip());
-  std::vector<kvm::Vcpu> vcpus;
-  for (unsigned index = 0; index < count; ++index) {
-    MOTE_TRY(kvm::Vcpu vcpu, vm.create_vcpu(index));
-    vcpus.push_back(std::move(vcpu));
-  }
-  return vcpus;
+std::vector<std::unique_ptr<Worker>> only(std::unique_ptr<Worker> thread) {
+  std::vector<std::unique_ptr<Worker>> threads;
+  threads.push_back(std::move(thread));
+  return threads;
 }
 
 arch::PlatformDevices describe_devices(std::size_t count, bool com2) {
@@ -136,21 +112,6 @@ Result<arch::BootState> load_software(const memory::GuestMemory& memory, const V
   return arch::prepare_boot(memory, inputs);
 }
 
-// Whether KVM can give here what the guest of `state` was given.
-Result<void> check_processors(const SupportedCpuid& supported, const MachineState& state) {
-  const auto& leaves = supported.get();
-  if (!leaves) return std::unexpected(leaves.error());
-  for (std::size_t i = 0; i < state.vcpus.size(); ++i) {
-    const std::vector<std::string> missing = arch::missing_features(state.vcpus[i].cpuid, *leaves);
-    if (missing.empty()) continue;
-    return fail(ErrorKind::kUnsupported,
-                "vCPU {} was given what this host lacks: {}. A snapshot for other hosts is of a "
-                "machine with a cpu-config that leaves it out",
-                i, fmt::join(missing, ", "));
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<memory::MemoryConfig> Machine::memory_config(const MachineConfig& config, bool shared) {
@@ -162,11 +123,12 @@ Result<memory::MemoryConfig> Machine::memory_config(const MachineConfig& config,
   MOTE_TRY(wanted.ranges,
            arch::memory_ranges(config.mem_size_mib << 20,
                                small ? kLeastPhysicalBits : arch::host_physical_bits()));
-  wanted.backing = shared                                   ? memory::Backing::kMemfd
+  wanted.backing = shared || config.forkable                ? memory::Backing::kMemfd
                    : config.huge_pages == HugePages::TwoMib ? memory::Backing::kHugetlb2M
                                                             : memory::Backing::kAnonymous;
   wanted.transparent_huge_pages = config.huge_pages == HugePages::Transparent;
   wanted.track_dirty_pages = config.track_dirty_pages;
+  wanted.freezable = config.forkable;
   return wanted;
 }
 
@@ -207,7 +169,7 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
     set_up = set_up_of_vcpus(kvm, machine->vm_, head_start->cpuid, config.machine);
   }
   machine->add_vcpus(std::move(vcpus));
-  MOTE_CHECK(machine->start_vcpus(set_up, std::move(head_start->first_thread)));
+  MOTE_CHECK(machine->start_vcpus(set_up, only(std::move(head_start->first_thread))));
 
   // Everything else that the guest can reach by address.
   MOTE_CHECK(machine->vm_.create_pit());
@@ -219,46 +181,6 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   sregs.apic_base = layout::kBootApicBase;
   arch::set_boot_registers(entry, regs, sregs);
   machine->vcpus_.front()->enter_at(regs, sregs);
-  return machine;
-}
-
-Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfig& config,
-                                                  MachineOptions options, RestoreSource source,
-                                                  const MachineState& state) {
-  const std::vector<ListedDevice> devices = list_devices(config);
-  if (state.vcpus.size() != config.machine.vcpu_count || state.devices.size() != devices.size()) {
-    return fail(
-        ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
-        state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
-  }
-  auto head_start = std::exchange(options.head_start, std::nullopt);
-  if (!head_start) {
-    MOTE_TRY(head_start, HeadStart::make());
-  }
-  MOTE_CHECK(check_kvm(*head_start->kvm, config));
-  MOTE_TRY(kvm::Vm vm, head_start->kvm->create_vm());
-  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
-                                               head_start->kvm, std::move(vm)));
-  head_start->first_thread->roam();
-  MOTE_CHECK(register_ram(machine->vm_, machine->memory_, config.machine));
-  MOTE_CHECK(machine->add_metadata(config, &state));
-  MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
-  machine->memory_source_ = std::move(source.keep);
-  if (source.fill) MOTE_CHECK(source.fill(machine->memory_));
-  MOTE_CHECK(machine->map_registers(devices.size()));
-  MOTE_TRY(auto vcpus, make_processors(machine->vm_, config.machine.vcpu_count));
-  MOTE_CHECK(machine->vm_.create_pit());
-  MOTE_CHECK(check_processors(*head_start->cpuid, state));
-  // The clock before the vCPUs, whose kvmclock starts from it.
-  MOTE_CHECK(arch::restore_vm(machine->vm_, state.vm, source.clock));
-  for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
-  }
-  MOTE_CHECK(machine->add_board(&state.board));
-  MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
-  machine->add_vcpus(std::move(vcpus));
-  machine->template_msrs_ = msrs_of_template(config);
-  MOTE_CHECK(machine->start_vcpus(nullptr, std::move(head_start->first_thread)));
   return machine;
 }
 
@@ -367,9 +289,13 @@ void Machine::add_vcpus(std::vector<kvm::Vcpu> vcpus) {
   posted_.set_vcpu(vcpus_.front()->vcpu());
 }
 
-Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up, std::unique_ptr<Worker> thread) {
+Result<void> Machine::start_vcpus(const VcpuThread::SetUp& set_up,
+                                  std::vector<std::unique_ptr<Worker>> threads) {
+  std::size_t used = 0;
   for (const auto& vcpu : vcpus_) {
-    if (!vcpu->started()) MOTE_CHECK(vcpu->start(set_up, std::move(thread)));
+    if (vcpu->started()) continue;
+    auto thread = used < threads.size() ? std::move(threads[used++]) : nullptr;
+    MOTE_CHECK(vcpu->start(set_up, std::move(thread)));
   }
   return {};
 }

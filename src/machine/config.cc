@@ -53,6 +53,11 @@ Result<void> check_memory(const MachineConfig& config) {
                 "mem_size_mib is {}; with huge_pages {} it must be even, as those pages have 2 MiB",
                 size, config.huge_pages == HugePages::TwoMib ? "2M" : "Transparent");
   }
+  if (config.huge_pages == HugePages::TwoMib && config.forkable) {
+    return fail(ErrorKind::kUnsupported,
+                "forkable does not go with huge_pages 2M: pages of hugetlbfs are not shared with "
+                "another process");
+  }
   return {};
 }
 
@@ -129,6 +134,11 @@ Result<void> check(const VmConfig& config) {
     return fail(ErrorKind::kUnsupported,
                 "memory-hotplug does not go with a drive that has a socket: a vhost-user backend "
                 "has the memory of the start alone");
+  }
+  if (config.machine.forkable && config.memory_hotplug) {
+    return fail(ErrorKind::kUnsupported,
+                "machine-config: forkable does not go with memory-hotplug, as what is plugged in "
+                "later is not shared");
   }
   MOTE_CHECK(check_device_count(config));
   return check_queues(config);

@@ -29,6 +29,8 @@ inline constexpr std::uint32_t kMaxVcpus = 32;
 inline constexpr std::size_t kMaxDevices = 17;
 // A process of x86-64 has 2^47 bytes of addresses, and some hold its code and stack.
 inline constexpr std::uint64_t kMaxMemoryMib = (std::uint64_t{1} << 27) - 1;
+// What addresses a shell sets aside for memory: 8 TiB.
+inline constexpr std::uint64_t kMaxShellMib = std::uint64_t{8} << 20;
 
 // The longest command line, with a NUL behind it: 2 KiB.
 inline constexpr std::size_t kMaxBootArgs = 2047;
@@ -68,12 +70,15 @@ struct MachineConfig {
   bool track_dirty_pages = false;
   HugePages huge_pages = HugePages::None;
   std::optional<CpuTemplate> cpu_template = {};
+  bool forkable = false;  // mote's own: memory can be shared with others later (PUT /fork)
 };
 BOOST_DESCRIBE_STRUCT(MachineConfig, (),
-                      (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template))
+                      (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template,
+                       forkable))
 constexpr auto json_rules(const MachineConfig*) {
   return std::array{json::defaulted("smt"), json::defaulted("track_dirty_pages"),
-                    json::defaulted("huge_pages"), json::sparse("cpu_template")};
+                    json::defaulted("huge_pages"), json::sparse("cpu_template"),
+                    json::sparse("forkable")};
 }
 
 // Each member is a section of the configuration. Those of devices hold the Config of a kind in

@@ -45,6 +45,7 @@ Result<void> Machine::run() {
   if (!input_started_) board_->start_input();
   input_started_ = true;
   MOTE_CHECK(start_vcpus(nullptr));
+  if (const auto begin = std::exchange(begin_, nullptr)) begin();
   rendezvous_.give(Rendezvous::Order::kRun, [] {});
   return {};
 }

@@ -23,6 +23,7 @@
 #include "machine/head_start.h"
 #include "machine/metrics.h"
 #include "machine/rendezvous.h"
+#include "machine/shell.h"
 #include "machine/state.h"
 #include "machine/vcpu_thread.h"
 #include "memory/address_space.h"
@@ -55,6 +56,10 @@ struct RestoreSource {
   // Lives as long as the machine.
   std::shared_ptr<void> keep = {};
   arch::ClockStart clock = arch::ClockStart::kWhereItStopped;
+  // Called when the machine runs for the first time.
+  std::function<void()> begin = {};
+  // What was made of the machine before, where it was.
+  std::unique_ptr<Shell> shell = {};
 };
 
 class Machine {
@@ -86,6 +91,8 @@ class Machine {
   // Marks in memory() which pages the guest wrote, as KVM has noted them up to now; nothing where
   // pages are not tracked. Of a paused machine.
   Result<void> collect_dirty_pages() REQUIRES(kMachineThread);
+  // GuestMemory::freeze() of a paused machine, which goes on in what is frozen.
+  Result<std::uint64_t> freeze_memory() REQUIRES(kMachineThread) { return memory_.freeze(); }
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
   // Ends the VM from outside; on_end() follows. From the machine thread or a
@@ -133,9 +140,9 @@ class Machine {
   Result<void> attach_devices(const std::vector<ListedDevice>& devices, Devices made,
                               const std::vector<SavedDevice>* states);
   void add_vcpus(std::vector<kvm::Vcpu> vcpus);
-  // Starts those that have no thread yet; the first of them on `thread`, where there is one.
+  // Starts those that have no thread yet, on `threads` as far as there are any.
   Result<void> start_vcpus(const VcpuThread::SetUp& set_up,
-                           std::unique_ptr<Worker> thread = nullptr);
+                           std::vector<std::unique_ptr<Worker>> threads = {});
 
   void pause_devices();
   void kick_all();
@@ -151,6 +158,7 @@ class Machine {
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
   std::shared_ptr<void> memory_source_;  // RestoreSource::keep
+  std::function<void()> begin_;          // RestoreSource::begin, until then
   MappedMemory registers_;  // a page a device, in their order: virtio::RegisterPage's memory
   std::shared_ptr<const kvm::Kvm> kvm_;
   kvm::Vm vm_;

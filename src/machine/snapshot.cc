@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "snapshot/describe.h"
 #include "snapshot/new_file.h"
+#include "snapshot/working_set.h"
 
 namespace mote::machine {
 namespace {
@@ -99,25 +100,43 @@ Result<void> begin_with_old(const NewFile& file, std::uint64_t size) {
 Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind,
                           const NewFile& file) {
   if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd());
+  if (memory.was_frozen() && !memory.config().track_dirty_pages) {
+    return fail(ErrorKind::kState,
+                "what has changed cannot be told of a microVM that can be forked, unless "
+                "track_dirty_pages notes it");
+  }
   MOTE_CHECK(begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory))));
   return snapshot::write_changes(memory, file.fd());
 }
 
-Result<UniqueFd> open_memory(const std::string& path, std::uint64_t size) {
-  if (path.empty() || path.find('\0') != std::string::npos) {
-    return fail(ErrorKind::kInvalid, "{} is no path of a file", json::quote(path));
-  }
-  MOTE_TRY(UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
+Result<void> check_memory_file(int fd, std::uint64_t size) {
   struct stat facts{};
-  if (::fstat(fd.get(), &facts) < 0) return fail_errno(errno, "look at {}", json::quote(path));
-  if (!S_ISREG(facts.st_mode)) {
-    return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
-  }
+  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at it");
+  if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInvalid, "it is no regular file");
   if (static_cast<std::uint64_t>(facts.st_size) < size) {
-    return fail(ErrorKind::kInvalid, "{} has {} bytes; the guest's memory has {}",
-                json::quote(path), facts.st_size, size);
+    return fail(ErrorKind::kInvalid, "it has {} bytes; the guest's memory has {}", facts.st_size,
+                size);
   }
-  return fd;
+  return {};
+}
+
+Result<LoadedState> read_snapshot_text(const std::string& text, const std::string& name) {
+  auto file = snapshot::read_state_file(std::as_bytes(std::span(text)));
+  if (!file) return std::unexpected(std::move(file.error()).within(name));
+  snapshot::Notes notes;
+  auto state = snapshot::read<SnapshotState>(file->body, notes);
+  if (!state) {
+    return std::unexpected(
+        std::move(state.error())
+            .within(fmt::format("{}, made by {}", name, json::quote(file->header.maker))));
+  }
+  for (const std::string& place : notes.skipped) {
+    log::warning("{}: {} is not known to this mote and is left out", name, place);
+  }
+  if (notes.more > 0) log::warning("{}: so are {} others", name, notes.more);
+  state->config.cpu_config = state->cpu_config;
+  MOTE_CHECK_WITHIN(check(state->config), "{}: the configuration in it", name);
+  return LoadedState{.header = std::move(file->header), .state = std::move(*state)};
 }
 
 }  // namespace
@@ -129,8 +148,7 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
                             .config = config,
                             .cpu_config = config.cpu_config,
                             .machine = std::move(own)};
-  MOTE_TRY(const snapshot::Header header, make_header(maker));
-  const std::vector<std::byte> bytes = snapshot::make_state_file(header, snapshot::write(state));
+  MOTE_TRY(const std::vector<std::byte> bytes, state_bytes(state, maker));
   if (paths.state == paths.memory) {
     return fail(ErrorKind::kInvalid,
                 "snapshot_path and mem_file_path are both {}; each must be a file of its own",
@@ -153,29 +171,32 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
   return {};
 }
 
-Result<LoadedState> read_snapshot(const std::string& path) {
-  MOTE_TRY(const std::string text, snapshot::read_bytes_of(path));
-  const std::string name = fmt::format("state file {}", json::quote(path));
-  auto file = snapshot::read_state_file(std::as_bytes(std::span(text)));
-  if (!file) return std::unexpected(std::move(file.error()).within(name));
-  snapshot::Notes notes;
-  auto state = snapshot::read<SnapshotState>(file->body, notes);
-  if (!state) {
-    return std::unexpected(
-        std::move(state.error())
-            .within(fmt::format("{}, made by {}", name, json::quote(file->header.maker))));
-  }
-  for (const std::string& place : notes.skipped) {
-    log::warning("{}: {} is not known to this mote and is left out", name, place);
-  }
-  if (notes.more > 0) log::warning("{}: so are {} others", name, notes.more);
-  state->config.cpu_config = state->cpu_config;
-  MOTE_CHECK_WITHIN(check(state->config), "{}: the configuration in it", name);
-  return LoadedState{.header = std::move(file->header), .state = std::move(*state)};
+Result<std::vector<std::byte>> state_bytes(const SnapshotState& state, const std::string& maker) {
+  MOTE_TRY(const snapshot::Header header, make_header(maker));
+  return snapshot::make_state_file(header, snapshot::write(state));
 }
 
-Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
-                                   const std::string& path) {
+Result<LoadedState> read_snapshot(const std::string& path) {
+  MOTE_TRY(const std::string text, snapshot::read_bytes_of(path));
+  return read_snapshot_text(text, fmt::format("state file {}", json::quote(path)));
+}
+
+Result<LoadedState> read_snapshot_of(int fd, const std::string& name) {
+  struct stat facts{};
+  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at {}", name);
+  const auto size = static_cast<std::uint64_t>(facts.st_size);
+  if (!S_ISREG(facts.st_mode) || size > snapshot::kMaxStateFile) {
+    return fail(ErrorKind::kInvalid, "{} is no state file", name);
+  }
+  std::string text(size, '\0');
+  auto count = read_at(fd, std::as_writable_bytes(std::span(text)), 0);
+  if (!count) return std::unexpected(std::move(count.error()).within(name));
+  text.resize(*count);
+  return read_snapshot_text(text, name);
+}
+
+Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
+                                             const MachineConfig& config) {
   if (config.huge_pages == HugePages::TwoMib) {
     return fail(ErrorKind::kUnsupported,
                 "pages of 2 MiB cannot be a file's: memory of huge_pages 2M comes from a "
@@ -183,21 +204,63 @@ Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConf
   }
   MOTE_TRY(memory::MemoryConfig wanted, Machine::memory_config(config));
   MOTE_CHECK(check_ram(state, wanted.ranges));
-  auto fd = open_memory(path, snapshot::size_of(state.memory));
-  if (!fd) return std::unexpected(std::move(fd.error()).within("memory file"));
+  return wanted;
+}
+
+Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                        UniqueFd fd, const Shell* shell) {
+  MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
+  if (state.forked) {
+    return fail(ErrorKind::kUnsupported,
+                "the state is of a microVM that was forked: its memory comes as descriptors "
+                "(backend_type Descriptors)");
+  }
+  MOTE_CHECK_WITHIN(check_memory_file(fd.get(), snapshot::size_of(state.memory)), "memory file");
   const std::size_t ram = wanted.ranges.size();
-  MOTE_TRY(memory::GuestMemory memory, memory::GuestMemory::map_file(std::move(wanted), fd->get()));
+  const auto file = std::make_shared<const UniqueFd>(std::move(fd));
+  std::uint64_t size = 0;
+  for (const memory::Range& range : wanted.ranges) size += range.size;
+  const auto places = shell == nullptr ? std::vector<std::byte*>{} : shell->places(wanted.ranges);
+  MOTE_TRY(
+      memory::GuestMemory memory,
+      memory::GuestMemory::map_layers(
+          std::move(wanted), {.files = {file}, .extents = {{.offset = 0, .size = size}}}, places));
   RestoreSource source{.memory = std::move(memory)};
-  source.fill = [fd = std::make_shared<UniqueFd>(std::move(*fd)), saved = state.memory,
-                 ram](const memory::GuestMemory& whole) {
-    return fill_plugged(whole, saved, ram, fd->get());
+  source.fill = [file, saved = state.memory, ram](const memory::GuestMemory& whole) {
+    return fill_plugged(whole, saved, ram, file->get());
   };
   return source;
 }
 
+Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                   const std::string& path, const Shell* shell) {
+  const std::string name = fmt::format("memory file {}", json::quote(path));
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    return fail(ErrorKind::kInvalid, "{} is no path of a file", name);
+  }
+  auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
+  if (!fd) return std::unexpected(std::move(fd.error()).within("memory file"));
+  return map_open_snapshot(state, config, std::move(*fd), shell);
+}
+
+Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string& path,
+                      const std::array<std::byte, 16>& id) {
+  MOTE_TRY(UniqueFd file, source.memory.layers().files.front()->duplicate());
+  MOTE_TRY(const auto set,
+           snapshot::WorkingSet::attach(loop, source.memory, path, std::move(file), id));
+  source.begin = [set] { set->begin(); };
+  source.keep = set;
+  return {};
+}
+
 Result<RestoreSource> receive_snapshot(const SnapshotState& state, const MachineConfig& config,
                                        const std::string& path, snapshot::PageHandler::Lost lost) {
-  MOTE_TRY(const memory::MemoryConfig wanted, Machine::memory_config(config));
+  if (state.forked) {
+    return fail(ErrorKind::kUnsupported, "the state is of a microVM that was forked");
+  }
+  MachineConfig own = config;
+  own.forkable = false;  // what a handler brings is nobody else's
+  MOTE_TRY(const memory::MemoryConfig wanted, Machine::memory_config(own));
   MOTE_CHECK(check_ram(state, wanted.ranges));
   MOTE_TRY(memory::GuestMemory memory, memory::GuestMemory::create(wanted));
   MOTE_TRY(std::shared_ptr<snapshot::PageHandler> handler, snapshot::PageHandler::connect(path));

@@ -9,11 +9,18 @@
 #include "machine/config.h"
 #include "machine/machine.h"
 #include "machine/state.h"
+#include "memory/layers.h"
 #include "snapshot/memory_file.h"
 #include "snapshot/page_handler.h"
 #include "snapshot/state_file.h"
 
 namespace mote::machine {
+
+// The memory of a machine that was forked, and goes on: it is in layers that others have as well.
+struct ForkedMemory {
+  std::vector<memory::Extent> extents;
+};
+BOOST_DESCRIBE_STRUCT(ForkedMemory, (), (extents))
 
 // All that a state file holds.
 struct SnapshotState {
@@ -21,8 +28,9 @@ struct SnapshotState {
   VmConfig config;                           // with what has changed since the start
   std::optional<CpuConfig> cpu_config = {};
   MachineState machine;
+  std::optional<ForkedMemory> forked = {};  // in place of a memory file
 };
-BOOST_DESCRIBE_STRUCT(SnapshotState, (), (memory, config, cpu_config, machine))
+BOOST_DESCRIBE_STRUCT(SnapshotState, (), (memory, config, cpu_config, machine, forked))
 
 // The two files of a snapshot.
 struct SnapshotPaths {
@@ -48,11 +56,30 @@ struct LoadedState {
   SnapshotState state;
 };
 Result<LoadedState> read_snapshot(const std::string& path);
+// The same of an open file, which messages call `name`.
+Result<LoadedState> read_snapshot_of(int fd, const std::string& name);
+
+// `state` as the bytes of a state file, of a new id.
+Result<std::vector<std::byte>> state_bytes(const SnapshotState& state, const std::string& maker);
+
+// How the memory of `state` is mapped. Errors: RAM is not where a machine of `config` has it.
+Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
+                                             const MachineConfig& config);
 
 // The memory of `state` from the file at `path`, private: this process writes nothing there, and
 // the file must stay as it is. `config` is the state's, with what is to be another.
+// `shell` (null: none) is where its machine will be, which may have a place for memory.
 Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
-                                   const std::string& path);
+                                   const std::string& path, const Shell* shell = nullptr);
+
+// The same of an open file.
+Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const MachineConfig& config,
+                                        UniqueFd fd, const Shell* shell = nullptr);
+
+// Has the memory of `source`, which map_snapshot() mapped of the file at `path`, brought in as a
+// load before has noted it, or noted for the next: see snapshot::WorkingSet. `id` is the state's.
+Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string& path,
+                      const std::array<std::byte, 16>& id);
 
 // The memory of `state` from the page-fault handler that listens at `path`, as it is touched.
 // `lost` is snapshot::PageHandler's.

@@ -30,8 +30,9 @@ bool is_zero(const std::byte* page) {
 class Untouched {
  public:
   explicit Untouched(memory::Backing backing) {
-    can_tell_ = !host_swaps() &&
-                (backing == memory::Backing::kAnonymous || backing == memory::Backing::kHugetlb2M);
+    can_tell_ = !memory::host_swaps() &&
+                (backing == memory::Backing::kAnonymous || backing == memory::Backing::kMemfd ||
+                 backing == memory::Backing::kHugetlb2M);
   }
   void look(const iovec& chunk) {
     known_ = can_tell_ && ::mincore(chunk.iov_base, chunk.iov_len, resident_.data()) == 0;

@@ -35,10 +35,14 @@ struct Header {
   std::uint64_t created = 0;       // seconds since 1970
   std::array<std::byte, 16> id{};  // random: of this snapshot and its memory file, of no other
   std::uint64_t body_size = 0;
-  std::uint64_t body_checksum = 0;  // see checksum() in state_file.cc
+  std::uint64_t body_checksum = 0;  // see checksum()
 };
 inline constexpr std::size_t kMaxMaker = 48;
 inline constexpr std::size_t kHeaderSize = 128;
+
+// Of words of 8 bytes, the last filled up with zeros, and of the length: no change within one word
+// goes unseen.
+std::uint64_t checksum(std::span<const std::byte> bytes);
 
 // "1.0.0"
 std::string version_text(std::uint32_t major, std::uint32_t minor);

@@ -5,67 +5,15 @@
 
 #include <fstream>
 
-#include "bare_test.h"
-#include "engine/api_client.h"
 #include "page_handler.h"
+#include "served_test.h"
 #include "snapshot/memory_file.h"
 
 namespace mote::bare {
 namespace {
 
-// A monitor that serves its API at a socket of the scratch directory.
-struct Monitor {
-  VmmProcess process;
-  std::string socket;
-
-  int ask(std::string method, std::string path, std::string body) const {
-    return answer(std::move(method), std::move(path), std::move(body)).status;
-  }
-  engine::ApiAnswer answer(std::string method, std::string path, std::string body = {}) const {
-    auto answer = engine::ask({.socket = socket,
-                               .method = std::move(method),
-                               .path = std::move(path),
-                               .body = std::move(body)});
-    EXPECT_TRUE(answer) << answer.error().text();
-    return answer.value_or(engine::ApiAnswer{});
-  }
-  int put(std::string path, std::string body) const {
-    return ask("PUT", std::move(path), std::move(body));
-  }
-};
-
-class SnapshotTest : public BareTest {
+class SnapshotTest : public ServedTest {
  protected:
-  Monitor start_monitor(const std::string& name) {
-    const std::string socket = path_of(name + ".sock");
-    std::filesystem::remove(socket);
-    auto process = VmmProcess::start(
-        {.arguments = {"--api-sock", socket, "--log-path", write_file(name + ".log", "")}});
-    EXPECT_TRUE(process) << process.error().text();
-    const engine::ApiRequest hello{.socket = socket, .method = "GET", .path = "/", .body = {}};
-    for (int tries = 0; tries < 1000 && !engine::ask(hello); ++tries) ::usleep(10'000);
-    return {.process = std::move(*process), .socket = socket};
-  }
-  // One that runs the guest that counts, `count` letters further.
-  Monitor start_counter(unsigned vcpus, const std::string& machine_fields = {}) {
-    Monitor monitor = start_monitor("first");
-    EXPECT_EQ(
-        monitor.put("/machine-config", fmt::format(R"({{"vcpu_count":{},"mem_size_mib":64{}}})",
-                                                   vcpus, machine_fields)),
-        204);
-    EXPECT_EQ(monitor.put("/boot-source",
-                          fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-              204);
-    EXPECT_EQ(monitor.put("/balloon", R"({"amount_mib":0,"deflate_on_oom":true})"), 204);
-    EXPECT_EQ(monitor.put("/entropy", "{}"), 204);
-    EXPECT_EQ(monitor.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
-    EXPECT_TRUE(monitor.process.send("abc"));
-    EXPECT_TRUE(monitor.process.wait_for_output(counted(3))) << monitor.process.output();
-    return monitor;
-  }
-  static std::string counted(int count) {
-    return fmt::format("memory={0:08x} register={0:08x}\n", count);
-  }
   int create(const Monitor& monitor, const std::string& name, const char* type = "Full") const {
     return monitor.put("/snapshot/create",
                        fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}",)"
@@ -79,9 +27,6 @@ class SnapshotTest : public BareTest {
   }
   int load(const Monitor& monitor, const std::string& name, const std::string& more = {}) const {
     return monitor.put("/snapshot/load", load_body(name, more));
-  }
-  static int pause(const Monitor& monitor) {
-    return monitor.ask("PATCH", "/vm", R"({"state":"Paused"})");
   }
   // What a file takes of the disk.
   std::int64_t sparse_size(const std::string& name) const {

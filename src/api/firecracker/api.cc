@@ -17,9 +17,9 @@ namespace {
 struct Desk {
   Mutex mutex;
   Condition changed;
-  std::optional<Result<std::string>> outcome GUARDED_BY(mutex);
+  std::optional<Result<Reply>> outcome GUARDED_BY(mutex);
 
-  void put(Result<std::string> result) EXCLUDES(mutex) {
+  void put(Result<Reply> result) EXCLUDES(mutex) {
     {
       const MutexLock lock(mutex);
       if (!outcome) outcome = std::move(result);
@@ -27,7 +27,7 @@ struct Desk {
     // Whoever is woken finds the mutex free.
     changed.notify_all();
   }
-  Result<std::string> take() EXCLUDES(mutex) {
+  Result<Reply> take() EXCLUDES(mutex) {
     const MutexLock lock(mutex);
     while (!outcome) changed.wait(mutex);
     return std::move(*outcome);
@@ -57,13 +57,13 @@ class Ticket {
 
 }  // namespace
 
-http::Response Api::handle(const http::Request& request) {
+http::Response Api::handle(http::Request&& request) {
   http::Response response = answer(request);
   count_request(request, response, controller_.metrics().counts);
   return response;
 }
 
-Result<std::string> Api::carry_out(Understood understood) {
+Result<Reply> Api::carry_out(Understood understood) {
   if (understood.anywhere) return understood.call(controller_);
   const auto desk = std::make_shared<Desk>();
   loop_.post([this, ticket = Ticket(std::move(understood.call), desk)]() mutable {
@@ -73,7 +73,7 @@ Result<std::string> Api::carry_out(Understood understood) {
   return desk->take();
 }
 
-http::Response Api::answer(const http::Request& request) {
+http::Response Api::answer(http::Request& request) {
   const auto began = std::chrono::steady_clock::now();
   const std::string target = json::quote(request.target);
   log::info("The API is asked to {} {}", json::quote(request.method), target);
@@ -83,13 +83,13 @@ http::Response Api::answer(const http::Request& request) {
   } else {
     const bool deprecated = understood->deprecated;
     const auto latency = understood->latency;
-    const Result<std::string> outcome = carry_out(std::move(*understood));
+    Result<Reply> outcome = carry_out(std::move(*understood));
     if (outcome && latency != nullptr) {
       const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
           std::chrono::steady_clock::now() - began);
       controller_.metrics().counts.latencies_us.*latency = static_cast<std::uint64_t>(took.count());
     }
-    response = respond(outcome, deprecated);
+    response = respond(std::move(outcome), deprecated);
   }
   if (response.status < 300) {
     log::info("The API answers {}", response.status);

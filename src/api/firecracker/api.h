@@ -15,11 +15,11 @@ class Api {
   Api(EventLoop& loop, Controller& controller) : loop_(loop), controller_(controller) {}
 
   // Waits for the machine thread, but for requests that are wrong in themselves, and look-ups.
-  http::Response handle(const http::Request& request);
+  http::Response handle(http::Request&& request);
 
  private:
-  http::Response answer(const http::Request& request);
-  Result<std::string> carry_out(Understood understood);
+  http::Response answer(http::Request& request);
+  Result<Reply> carry_out(Understood understood);
 
   EventLoop& loop_;
   Controller& controller_;

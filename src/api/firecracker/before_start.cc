@@ -108,6 +108,7 @@ Result<void> Controller::patch_machine_config(MachineUpdate update) {
   change(update.track_dirty_pages, machine.track_dirty_pages);
   change(update.huge_pages, machine.huge_pages);
   change(update.cpu_template, machine.cpu_template);
+  change(update.forkable, machine.forkable);
   if (!any) {
     return fail(ErrorKind::kInvalid,
                 "PATCH /machine-config: nothing is to change; name a field and its new value");

@@ -37,6 +37,7 @@ void Controller::adopt_machine(std::unique_ptr<LiveMachine> machine, InstanceSta
   state_ = state;
   // The machine has what it needs of them.
   claims_.clear();
+  shell_.reset();
   // That the host has no timer left is no reason to take the machine down again.
   const auto counted = metrics_.start(
       loop_, [counting = machine_.get()](machine::MachineCounts& into) { counting->count(into); });

@@ -50,6 +50,8 @@ class Controller {
   // Makes the machine that is configured and lets it run. An error leaves the configuration as it
   // was, to be mended and tried again.
   Result<void> start();
+  // A load is to use this, where there was none yet; a start throws it away.
+  void keep(std::unique_ptr<machine::Shell> shell) { shell_ = std::move(shell); }
   // Null before the start.
   LiveMachine* machine() { return machine_.get(); }
   // Of the machine and of all that counts beside it. They look at the machine until their stop().
@@ -118,6 +120,8 @@ class Controller {
   // Before the start, with nothing configured that the snapshot has. An error leaves a microVM that
   // was not started.
   Result<void> load_snapshot(SnapshotLoad body);
+  // Mote's own. After the start, running or paused, which it is afterwards again.
+  Result<ForkAnswer> fork(Fork);
 
   // What is not built
   // ----------------------------------------------------------------------------------------------
@@ -148,6 +152,7 @@ class Controller {
   SerialConfig serial_;
   machine::Claims claims_;
   Metrics metrics_;  // outlive the machine, which counts in them
+  std::unique_ptr<machine::Shell> shell_;
   std::unique_ptr<LiveMachine> machine_;
   // Of the machine. Any thread may read it.
   std::atomic<InstanceState> state_ = InstanceState::NotStarted;

@@ -111,6 +111,7 @@ inline constexpr std::tuple kEndpoints{
     // Mote's own.
     Endpoint<&Controller::put_console>{"PUT", "/console"},
     Endpoint<&Controller::metrics_report>{"GET", "/vm/metrics"},
+    Endpoint<&Controller::fork>{"PUT", "/fork", true},
 };
 
 }  // namespace mote::api::firecracker

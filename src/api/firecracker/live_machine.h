@@ -8,6 +8,7 @@
 
 #include "api/firecracker/serial.h"
 #include "machine/config.h"
+#include "machine/fork.h"
 #include "machine/machine.h"
 #include "machine/snapshot.h"
 #include "virtio/kinds.h"
@@ -27,6 +28,8 @@ class LiveMachine {
   virtual Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                        const machine::SnapshotPaths& paths,
                                        const std::string& maker) = 0;
+  // As machine::freeze().
+  virtual Result<machine::Frozen> freeze(const machine::VmConfig& config) = 0;
   template <typename D>
   D* find(std::string_view id = {}) {
     return static_cast<D*>(find_device(virtio::kKindIndex<D>, id));
@@ -69,6 +72,7 @@ class RealMachine final : public LiveMachine {
   Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                const machine::SnapshotPaths& paths,
                                const std::string& maker) override;
+  Result<machine::Frozen> freeze(const machine::VmConfig& config) override;
 
  private:
   // Opens what `serial` names, and has `options` use it.

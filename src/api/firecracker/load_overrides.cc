@@ -124,4 +124,25 @@ Result<void> apply_overrides(const SnapshotLoad& load, machine::VmConfig& config
   return machine::check(config);
 }
 
+Result<void> check_apart(const machine::VmConfig& saved, const machine::VmConfig& config) {
+  const auto shared = [](std::string_view field, std::string_view what, std::string_view id) {
+    return fail(ErrorKind::kInvalid,
+                "{}: {} {} can be written, and the microVM that this one is forked of goes on "
+                "writing it; name a file of this one's own, or make it read-only there",
+                field, what, json::quote(id));
+  };
+  for (std::size_t i = 0; i < config.drives.size() && i < saved.drives.size(); ++i) {
+    const virtio::BlockConfig& drive = config.drives[i];
+    if (drive.is_read_only.value_or(false) || drive.path_on_host != saved.drives[i].path_on_host)
+      continue;
+    return shared("drive_overrides", "drive", drive.drive_id);
+  }
+  for (std::size_t i = 0; i < config.pmem.size() && i < saved.pmem.size(); ++i) {
+    const virtio::PmemConfig& pmem = config.pmem[i];
+    if (pmem.read_only || pmem.path_on_host != saved.pmem[i].path_on_host) continue;
+    return shared("pmem_overrides", "pmem", pmem.id);
+  }
+  return {};
+}
+
 }  // namespace mote::api::firecracker

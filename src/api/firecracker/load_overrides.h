@@ -12,4 +12,8 @@ namespace mote::api::firecracker {
 // it has.
 Result<void> apply_overrides(const SnapshotLoad& load, machine::VmConfig& config);
 
+// Whether a microVM of `config` shares no file that it writes with the one of `saved`, of which it
+// was forked and which runs on. Errors name the device and what to do.
+Result<void> check_apart(const machine::VmConfig& saved, const machine::VmConfig& config);
+
 }  // namespace mote::api::firecracker

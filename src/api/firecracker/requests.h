@@ -47,9 +47,11 @@ struct MachineUpdate {
   std::optional<bool> track_dirty_pages = {};
   std::optional<machine::HugePages> huge_pages = {};
   std::optional<machine::CpuTemplate> cpu_template = {};
+  std::optional<bool> forkable = {};
 };
 BOOST_DESCRIBE_STRUCT(MachineUpdate, (),
-                      (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template))
+                      (vcpu_count, mem_size_mib, smt, track_dirty_pages, huge_pages, cpu_template,
+                       forkable))
 
 struct DriveUpdate {
   std::string drive_id;

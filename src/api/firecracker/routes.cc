@@ -127,35 +127,43 @@ Result<Body> read_body(std::string_view text) {
 // From the type of a function of the Controller to how it is called
 // ------------------------------------------------------------------------------------------------
 
+// A body or an answer with descriptors beside it.
+template <typename T>
+concept HasDescriptors = requires(T value) { value.descriptors; };
+
 template <typename Answer>
-Result<std::string> text_of(Result<Answer> answer) {
+Result<Reply> reply_of(Result<Answer> answer) {
   if (!answer) return std::unexpected(std::move(answer.error()));
   if constexpr (std::is_void_v<Answer>) {
-    return std::string();
+    return Reply{};
   } else if constexpr (std::is_same_v<Answer, JsonText>) {
-    return std::move(answer->text);
+    return Reply{.text = std::move(answer->text)};
+  } else if constexpr (HasDescriptors<Answer>) {
+    return Reply{.text = json::write(*answer), .descriptors = std::move(answer->descriptors)};
   } else {
-    return json::write(*answer);
+    return Reply{.text = json::write(*answer)};
   }
 }
 
-// Reads what the endpoint `kIndex` of the table takes.
+// Reads what the endpoint `kIndex` of the table takes; of `request`, whose id it was given, that is
+// its body and its descriptors.
 template <std::size_t kIndex>
-Result<Understood> read_request(std::string_view id, std::string_view text) {
+Result<Understood> read_request(std::string_view id, http::Request& request) {
+  const std::string& text = request.body;
   using E = std::tuple_element_t<kIndex, std::remove_cv_t<decltype(kEndpoints)>>;
   constexpr const E& kEndpoint = std::get<kIndex>(kEndpoints);
   using Of = Signature<std::remove_cv_t<decltype(E::kFunction)>>;
   if constexpr (kRemoves<E>) {
     if (!text.empty()) return fail(ErrorKind::kInvalid, "DELETE has no body");
     return Understood{.call = [id = std::string(id)](Controller& controller) {
-      return text_of((controller.*E::kFunction)(id));
+      return reply_of((controller.*E::kFunction)(id));
     }};
   } else if constexpr (std::tuple_size_v<typename Of::Bodies> == 0) {
     if (kEndpoint.method == "GET" && !text.empty()) {
       return fail(ErrorKind::kInvalid, "GET has no body");
     }
     return Understood{
-        .call = [](Controller& controller) { return text_of((controller.*E::kFunction)()); },
+        .call = [](Controller& controller) { return reply_of((controller.*E::kFunction)()); },
         .anywhere = kLooksUp<E>};
   } else {
     using Body = std::tuple_element_t<0, typename Of::Bodies>;
@@ -166,11 +174,12 @@ Result<Understood> read_request(std::string_view id, std::string_view text) {
                     name_of_id(kEndpoint.path), json::quote(id), json::quote(body.*E::kId));
       }
     }
+    if constexpr (HasDescriptors<Body>) body.descriptors = std::exchange(request.descriptors, {});
     const bool is_deprecated = deprecated(body);
     const auto latency = latency_of(body);
     return Understood{.call =
                           [body = std::move(body)](Controller& controller) mutable {
-                            return text_of((controller.*E::kFunction)(std::move(body)));
+                            return reply_of((controller.*E::kFunction)(std::move(body)));
                           },
                       .deprecated = is_deprecated,
                       .latency = latency};
@@ -180,7 +189,7 @@ Result<Understood> read_request(std::string_view id, std::string_view text) {
 struct Row {
   std::string_view method;
   std::string_view path;
-  Result<Understood> (*read)(std::string_view id, std::string_view body);
+  Result<Understood> (*read)(std::string_view id, http::Request& request);
 };
 
 template <std::size_t... kIndex>
@@ -205,13 +214,18 @@ std::string known_methods(const Segments& path) {
 
 }  // namespace
 
-Result<Understood> understand(const http::Request& request) {
+Result<Understood> understand(http::Request& request) {
   const Segments path = segments_of(path_of(request.target));
   std::string_view id;
   for (const Row& row : kRows) {
     if (row.method != request.method || !matches(path, row.path, id)) continue;
     if (row.path.ends_with('}')) MOTE_CHECK(check_id(name_of_id(row.path), id));
-    return row.read(id, request.body);
+    auto understood = row.read(id, request);
+    if (understood && !request.descriptors.empty()) {
+      return fail(ErrorKind::kInvalid, "{} descriptors came with the request, which takes none",
+                  request.descriptors.size());
+    }
+    return understood;
   }
   const std::string methods = known_methods(path);
   if (methods.empty()) {
@@ -221,11 +235,12 @@ Result<Understood> understand(const http::Request& request) {
               json::quote(request.method), json::quote(request.target), methods);
 }
 
-http::Response respond(const Result<std::string>& outcome, bool deprecated) {
+http::Response respond(Result<Reply> outcome, bool deprecated) {
   http::Response response{.deprecated = deprecated};
   if (outcome) {
-    response.status = outcome->empty() ? 204 : 200;
-    response.body = *outcome;
+    response.status = outcome->text.empty() ? 204 : 200;
+    response.body = std::move(outcome->text);
+    response.descriptors = std::move(outcome->descriptors);
     return response;
   }
   response.status = outcome.error().kind() == ErrorKind::kTooLarge ? 413 : 400;

@@ -12,6 +12,7 @@
 #include "api/firecracker/serial.h"
 #include "base/json.h"
 #include "base/json_rules.h"
+#include "base/unique_fd.h"
 #include "machine/config.h"
 
 namespace mote::api::firecracker {
@@ -29,15 +30,18 @@ constexpr auto json_rules(const SnapshotCreate*) {
   return std::array{json::defaulted("snapshot_type")};
 }
 
-enum class MemoryBackendType { File, Uffd };
-BOOST_DESCRIBE_ENUM(MemoryBackendType, File, Uffd)
+// Descriptors is mote's own.
+enum class MemoryBackendType { File, Uffd, Descriptors };
+BOOST_DESCRIBE_ENUM(MemoryBackendType, File, Uffd, Descriptors)
 
-// Where guest memory comes from: a file, or a handler of page faults at a Unix socket.
+// Where guest memory comes from: a file, a handler of page faults at a Unix socket, or descriptors
+// that come beside the request, the state's before those of memory.
 struct MemoryBackend {
-  std::string backend_path;
+  std::string backend_path = {};  // not of Descriptors
   MemoryBackendType backend_type = MemoryBackendType::File;
 };
 BOOST_DESCRIBE_STRUCT(MemoryBackend, (), (backend_path, backend_type))
+constexpr auto json_rules(const MemoryBackend*) { return std::array{json::sparse("backend_path")}; }
 
 // Another tap for an interface of the snapshot, and another MAC address (mote's own).
 struct NetworkOverride {
@@ -80,7 +84,7 @@ constexpr auto json_names(LoadHugePages) {
 }
 
 struct SnapshotLoad {
-  std::string snapshot_path;
+  std::string snapshot_path = {};  // not of backend_type Descriptors
   // One of the two: the second is the older way to say File.
   std::optional<MemoryBackend> mem_backend = {};
   std::optional<std::string> mem_file_path = {};
@@ -100,18 +104,39 @@ struct SnapshotLoad {
   std::optional<SerialConfig> serial = {};
   std::optional<LoggerConfig> logger = {};
   std::optional<json::Value> mmds = {};
+  bool prefetch = false;                   // brings in what the guest touches first, or notes it
+  std::vector<UniqueFd> descriptors = {};  // beside the request
 };
 BOOST_DESCRIBE_STRUCT(SnapshotLoad, (),
                       (snapshot_path, mem_backend, mem_file_path, track_dirty_pages,
                        enable_diff_snapshots, resume_vm, clock_realtime, network_overrides,
                        vsock_override, huge_pages, drive_overrides, pmem_overrides,
-                       console_overrides, serial, logger, mmds))
+                       console_overrides, serial, logger, mmds, prefetch))
 constexpr auto json_rules(const SnapshotLoad*) {
-  return std::array{json::defaulted("track_dirty_pages"), json::defaulted("enable_diff_snapshots"),
-                    json::defaulted("resume_vm"),         json::defaulted("clock_realtime"),
-                    json::defaulted("network_overrides"), json::defaulted("huge_pages"),
-                    json::defaulted("drive_overrides"),   json::defaulted("pmem_overrides"),
-                    json::defaulted("console_overrides")};
+  return std::array{json::sparse("snapshot_path"),
+                    json::defaulted("track_dirty_pages"),
+                    json::defaulted("enable_diff_snapshots"),
+                    json::defaulted("resume_vm"),
+                    json::defaulted("clock_realtime"),
+                    json::defaulted("network_overrides"),
+                    json::defaulted("huge_pages"),
+                    json::defaulted("drive_overrides"),
+                    json::defaulted("pmem_overrides"),
+                    json::defaulted("console_overrides"),
+                    json::defaulted("prefetch")};
 }
+
+// Mote's own: PUT /fork, which has no fields, and its answer; the descriptors go beside it, the
+// state's before those of memory.
+struct Fork {};
+BOOST_DESCRIBE_STRUCT(Fork, (), ())
+
+struct ForkAnswer {
+  std::uint32_t descriptors_sent = 0;
+  std::uint64_t paused_us = 0;     // how long the guest stood still, in microseconds
+  std::uint64_t copied_bytes = 0;  // of memory that was written since it was forked before
+  std::vector<UniqueFd> descriptors = {};
+};
+BOOST_DESCRIBE_STRUCT(ForkAnswer, (), (descriptors_sent, paused_us, copied_bytes))
 
 }  // namespace mote::api::firecracker

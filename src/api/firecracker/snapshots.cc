@@ -1,10 +1,12 @@
 // Snapshots: a paused machine into files, and files into a machine that goes on.
+#include <chrono>
 #include <utility>
 
 #include "api/firecracker/controller.h"
 #include "api/firecracker/load_overrides.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "machine/fork.h"
 #include "machine/snapshot.h"
 
 namespace mote::api::firecracker {
@@ -19,12 +21,78 @@ Result<MemoryBackend> backend_of(const SnapshotLoad& load) {
                 "{}: {} of mem_backend and mem_file_path is given; exactly one must be", kLoad,
                 load.mem_backend ? "each" : "neither");
   }
-  if (load.mem_backend) return *load.mem_backend;
-  return MemoryBackend{.backend_path = *load.mem_file_path,
-                       .backend_type = MemoryBackendType::File};
+  const MemoryBackend backend =
+      load.mem_backend ? *load.mem_backend : MemoryBackend{.backend_path = *load.mem_file_path};
+  if (load.prefetch && backend.backend_type != MemoryBackendType::File) {
+    return fail(ErrorKind::kInvalid,
+                "{}: prefetch is for memory of backend_type File, beside which the working set is",
+                kLoad);
+  }
+  const bool by_descriptors = backend.backend_type == MemoryBackendType::Descriptors;
+  if (by_descriptors && !(load.snapshot_path.empty() && backend.backend_path.empty())) {
+    return fail(ErrorKind::kInvalid,
+                "{}: with backend_type Descriptors neither snapshot_path nor backend_path is given",
+                kLoad);
+  }
+  if (!by_descriptors && (load.snapshot_path.empty() || backend.backend_path.empty())) {
+    return fail(ErrorKind::kInvalid, "{}: {} is missing; it must be the path of {}", kLoad,
+                load.snapshot_path.empty() ? "snapshot_path" : "backend_path",
+                load.snapshot_path.empty() ? "the state" : "guest memory");
+  }
+  if (!by_descriptors && !load.descriptors.empty()) {
+    return fail(ErrorKind::kInvalid,
+                "{}: {} descriptors came with the request; backend_type Descriptors takes them",
+                kLoad, load.descriptors.size());
+  }
+  return backend;
+}
+
+Result<machine::FromDescriptors> read_state(SnapshotLoad& body, const MemoryBackend& backend) {
+  if (backend.backend_type == MemoryBackendType::Descriptors) {
+    return machine::read_descriptors(std::move(body.descriptors));
+  }
+  machine::FromDescriptors from;
+  MOTE_TRY(from.loaded, machine::read_snapshot(body.snapshot_path));
+  return from;
+}
+
+Result<machine::RestoreSource> map_memory(machine::FromDescriptors& from,
+                                          const machine::MachineConfig& config,
+                                          const MemoryBackend& backend,
+                                          const snapshot::PageHandler::Lost& lost,
+                                          const machine::Shell* shell) {
+  switch (backend.backend_type) {
+    case MemoryBackendType::Uffd:
+      return machine::receive_snapshot(from.loaded.state, config, backend.backend_path, lost);
+    case MemoryBackendType::Descriptors:
+      return machine::map_descriptors(from, config, shell);
+    case MemoryBackendType::File:
+      break;
+  }
+  return machine::map_snapshot(from.loaded.state, config, backend.backend_path, shell);
 }
 
 }  // namespace
+
+Result<ForkAnswer> Controller::fork(Fork) {
+  constexpr std::string_view kFork = "PUT /fork";
+  MOTE_CHECK(after_start(kFork));
+  const bool runs = state_ == InstanceState::Running;
+  const auto began = std::chrono::steady_clock::now();
+  if (runs) machine_->pause();
+  auto frozen = machine_->freeze(config_);
+  if (runs) MOTE_CHECK_WITHIN(machine_->run(), "{}: go on", kFork);
+  const auto paused = std::chrono::steady_clock::now() - began;
+  if (!frozen) return std::unexpected(std::move(frozen.error()).within(std::string(kFork)));
+  ForkAnswer answer{.paused_us = static_cast<std::uint64_t>(
+                        std::chrono::duration_cast<std::chrono::microseconds>(paused).count()),
+                    .copied_bytes = frozen->copied_bytes};
+  auto made = machine::descriptors_of(*frozen, fmt::format("mote-vmm {}", options_.version));
+  if (!made) return std::unexpected(std::move(made.error()).within(std::string(kFork)));
+  answer.descriptors = std::move(*made);
+  answer.descriptors_sent = static_cast<std::uint32_t>(answer.descriptors.size());
+  return answer;
+}
 
 Result<void> Controller::create_snapshot(SnapshotCreate body) {
   MOTE_CHECK(after_start("PUT /snapshot/create"));
@@ -54,10 +122,12 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   }
   MOTE_TRY(const MemoryBackend backend, backend_of(body));
   const LatencyScope took(metrics_.counts.latencies_us.vmm_load_snapshot);
-  auto loaded = machine::read_snapshot(body.snapshot_path);
-  if (!loaded) return std::unexpected(std::move(loaded.error()).within(std::string(kLoad)));
-  machine::VmConfig config = loaded->state.config;
+  auto from = read_state(body, backend);
+  if (!from) return std::unexpected(std::move(from.error()).within(std::string(kLoad)));
+  const machine::SnapshotState& state = from->loaded.state;
+  machine::VmConfig config = state.config;
   MOTE_CHECK_WITHIN(apply_overrides(body, config), "{}", kLoad);
+  if (state.forked) MOTE_CHECK_WITHIN(check_apart(state.config, config), "{}", kLoad);
   // Data that the store does not take is told before there is a machine.
   metadata::Store data(metadata_.size_limit());
   if (body.mmds) MOTE_CHECK_WITHIN(data.put(metadata::json_text(*body.mmds)), "{}: mmds", kLoad);
@@ -65,14 +135,16 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   MOTE_CHECK_WITHIN(check(serial), "{}: serial", kLoad);
   // From here on the log says what becomes of the load.
   if (body.logger) MOTE_CHECK_WITHIN(apply(*body.logger), "{}: logger", kLoad);
-  auto source = backend.backend_type == MemoryBackendType::Uffd
-                    ? machine::receive_snapshot(loaded->state, config.machine, backend.backend_path,
-                                                options_.pages_lost)
-                    : machine::map_snapshot(loaded->state, config.machine, backend.backend_path);
+  auto source = map_memory(*from, config.machine, backend, options_.pages_lost, shell_.get());
   if (!source) return std::unexpected(std::move(source.error()).within(std::string(kLoad)));
+  if (body.prefetch) {
+    MOTE_CHECK_WITHIN(
+        machine::prefetch(loop_, *source, backend.backend_path, from->loaded.header.id),
+        "{}: prefetch", kLoad);
+  }
+  source->shell = std::move(shell_);
   if (body.clock_realtime) source->clock = arch::ClockStart::kNow;
-  auto machine =
-      options_.restore_machine(config, serial, std::move(*source), loaded->state.machine);
+  auto machine = options_.restore_machine(config, serial, std::move(*source), state.machine);
   if (!machine) return std::unexpected(std::move(machine.error()).within(std::string(kLoad)));
   // Before the guest can ask for it.
   if (body.mmds) std::swap(metadata_, data);

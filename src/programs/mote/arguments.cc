@@ -31,6 +31,9 @@ struct Values {
   Metrics metrics;
   Api api;
   Snapshot snapshot;
+  Fork fork;
+  Pool pool;
+  std::string pool_memory = "128M";
   SeccompShow seccomp_show;
   SeccompCompile seccomp_compile;
 };
@@ -147,6 +150,49 @@ void describe_seccomp(CLI::App& app, Values& values) {
                     "Write the bare program of each thread to <output file>.<thread>");
 }
 
+void describe_fork(CLI::App& app, engine::ForkOptions& options) {
+  app.footer(
+      "Prints the socket of each child. Exit status: 0; 1 when some children are none; 2 when the "
+      "microVM cannot be forked.");
+  app.add_option("SOCKET", options.socket, "The monitor's socket, as its --api-sock says")
+      ->required();
+  auto* const into = app.add_option("--into", options.into,
+                                    "A monitor or shell that gets a child; may be repeated")
+                         ->type_name("SOCKET")
+                         ->allow_extra_args(false);
+  app.add_option("-n,--count", options.count, "How many children (default: 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10000))
+      ->excludes(into);
+  app.add_option("--directory", options.directory,
+                 "Where their sockets are to be, and what they print")
+      ->type_name("DIR")
+      ->excludes(into);
+  app.add_option("--pool", options.pool, "Take shells from this pool, as long as it has some")
+      ->type_name("DIR")
+      ->excludes(into);
+  app.add_option("--with", options.with,
+                 "Further fields of PUT /snapshot/load; {n} is the child's number")
+      ->type_name("JSON");
+  app.add_flag("--paused", options.paused, "The children wait to be resumed");
+}
+
+void describe_pool(CLI::App& app, Values& values) {
+  app.footer(
+      "Runs until SIGTERM or SIGINT. A shell is a socket shell-*.sock: who renames it to another "
+      "directory of the same file system has it.");
+  app.add_option("DIR", values.pool.options.directory, "The directory; made when missing")
+      ->required();
+  app.add_option("-n,--count", values.pool.options.count, "How many shells are ready (default: 4)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 10000));
+  app.add_option("--cpus", values.pool.options.vcpus, "Processors of what is expected (default: 1)")
+      ->type_name("N")
+      ->check(CLI::Range(1, 32));
+  app.add_option("--memory", values.pool_memory, "Memory of what is expected (default: 128M)")
+      ->type_name("SIZE");
+}
+
 std::vector<std::string> split_command(std::span<const char* const> words,
                                        std::vector<std::string>& command) {
   const auto mark = std::ranges::find(words, std::string_view("--"));
@@ -189,10 +235,45 @@ std::unexpected<Error> nothing_to_do(bool api) {
   }
   return fail(ErrorKind::kInvalid,
               "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, "
-              "mote seccomp; see mote --help");
+              "mote fork, mote pool, mote seccomp; see mote --help");
 }
 
 ShowText version() { return {.text = "mote v" MOTE_VERSION "\n"}; }
+
+// What CLI11 leaves to be checked.
+Result<Request> finish_fork(Fork fork) {
+  if (fork.options.into.empty() && fork.options.directory.empty()) {
+    return fail(ErrorKind::kInvalid,
+                "mote fork lacks --directory DIR, where the children's sockets are to be, or "
+                "--into SOCKET");
+  }
+  return fork;
+}
+
+Result<Request> finish_pool(Values values) {
+  const auto memory = engine::parse_size(values.pool_memory);
+  if (!memory || *memory % (1 << 20) != 0) {
+    return fail(ErrorKind::kInvalid, "--memory {} is no size of whole MiB, as 512M or 2G",
+                json::quote(values.pool_memory));
+  }
+  values.pool.options.mem_size_mib = *memory >> 20;
+  return std::move(values.pool);
+}
+
+// What the command asks for that was parsed, of those but `run`.
+Result<Request> chosen(const CLI::App& app, Values values) {
+  const auto is = [&](const char* name) { return app.got_subcommand(name); };
+  if (is("doctor")) return values.doctor;
+  if (is("metrics")) return values.metrics;
+  if (is("snapshot")) return values.snapshot;
+  if (is("fork")) return finish_fork(std::move(values.fork));
+  if (is("pool")) return finish_pool(std::move(values));
+  if (is("seccomp")) {
+    if (app.get_subcommand("seccomp")->got_subcommand("show")) return values.seccomp_show;
+    return values.seccomp_compile;
+  }
+  return nothing_to_do(is("api"));
+}
 
 }  // namespace
 
@@ -211,6 +292,10 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const api = app.add_subcommand("api", "Ask a running microVM's monitor something");
   CLI::App* const metrics =
       app.add_subcommand("metrics", "Print the counters of a running microVM's monitor");
+  CLI::App* const fork =
+      app.add_subcommand("fork", "Have a running microVM's children go on beside it");
+  CLI::App* const pool =
+      app.add_subcommand("pool", "Keep shells ready, which snapshots and forks are loaded into");
   CLI::App* const snapshot = app.add_subcommand("snapshot", "Look at the files of snapshots");
   CLI::App* const seccomp =
       app.add_subcommand("seccomp", "Show and make filters of mote-vmm's system calls");
@@ -222,6 +307,8 @@ Result<Request> parse(std::span<const char* const> words) {
   describe_api(*api, values.api.request);
   describe_metrics(*metrics, values.metrics);
   describe_snapshot(*snapshot, values.snapshot);
+  describe_fork(*fork, values.fork.options);
+  describe_pool(*pool, values);
   describe_seccomp(*seccomp, values);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never
@@ -248,12 +335,7 @@ Result<Request> parse(std::span<const char* const> words) {
   if (has_command) {
     return fail(ErrorKind::kInvalid, "-- and a command belong to mote run; see mote run --help");
   }
-  if (doctor->parsed()) return values.doctor;
-  if (metrics->parsed()) return values.metrics;
-  if (snapshot->parsed()) return values.snapshot;
-  if (seccomp->got_subcommand("show")) return values.seccomp_show;
-  if (seccomp->parsed()) return values.seccomp_compile;
-  return nothing_to_do(api->parsed());
+  return chosen(app, std::move(values));
 }
 
 }  // namespace mote::cli

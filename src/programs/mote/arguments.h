@@ -7,6 +7,8 @@
 
 #include "base/result.h"
 #include "engine/api_client.h"
+#include "engine/fork.h"
+#include "engine/pool.h"
 #include "engine/run.h"
 #include "programs/mote/seccomp.h"
 
@@ -39,8 +41,14 @@ struct Snapshot {
   std::string second;
   bool json = false;
 };
-using Request =
-    std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, SeccompShow, SeccompCompile>;
+struct Fork {
+  engine::ForkOptions options;
+};
+struct Pool {
+  engine::PoolOptions options;
+};
+using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, Fork, Pool, SeccompShow,
+                             SeccompCompile>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

@@ -108,6 +108,20 @@ int carry_out(const Snapshot& request) {
   return 0;
 }
 
+int carry_out(const Fork& request) {
+  constexpr int kStatusFailed = 2;
+  const auto report = engine::fork_microvm(request.options);
+  if (!report) return refuse(kStatusFailed, report.error());
+  for (const std::string& socket : report->sockets) fmt::print("{}\n", socket);
+  for (const std::string& failure : report->failures) fmt::print(stderr, "mote: {}\n", failure);
+  return report->failures.empty() ? 0 : 1;
+}
+
+int carry_out(const Pool& request) {
+  const auto done = engine::keep_pool(request.options);
+  return done ? 0 : refuse(1, done.error());
+}
+
 int carry_out(const SeccompShow& request) {
   const auto text = seccomp_show(request);
   if (!text) return refuse(kStatusBadArguments, text.error());

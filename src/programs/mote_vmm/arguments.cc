@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "machine/config.h"
 #include "programs/flags.h"
 
 namespace mote::vmm {
@@ -79,6 +80,11 @@ constexpr std::array kFlags{
          &Arguments::allow_path, true},
     Flag{"--die-with-parent", "", "Be killed when the process that started this one ends.",
          &Arguments::die_with_parent},
+    Flag{"--shell", "", "Make ahead what a snapshot or a fork is loaded into.", &Arguments::shell},
+    Flag{"--shell-vcpu-count", "N", "Processors of what is expected in a shell (default: 1).",
+         &Arguments::shell_vcpu_count},
+    Flag{"--shell-mem-size-mib", "N", "Memory of what is expected in a shell (default: 128).",
+         &Arguments::shell_mem_size_mib},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
     Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",
@@ -165,6 +171,28 @@ Result<Arguments> parse_flags(const List& list) {
   return parsed;
 }
 
+Result<void> check_shell(const Arguments& arguments) {
+  if (!arguments.shell) {
+    if (!arguments.shell_vcpu_count && !arguments.shell_mem_size_mib) return {};
+    return refuse("{} lacks --shell, of which it says what is expected",
+                  arguments.shell_vcpu_count ? "--shell-vcpu-count" : "--shell-mem-size-mib");
+  }
+  if (arguments.no_api || arguments.config_file) {
+    return refuse("--shell waits for a load through the API: it does not go with {}",
+                  arguments.no_api ? "--no-api" : "--config-file");
+  }
+  const std::uint64_t vcpus = arguments.shell_vcpu_count.value_or(1);
+  const std::uint64_t mib = arguments.shell_mem_size_mib.value_or(128);
+  if (vcpus < 1 || vcpus > machine::kMaxVcpus) {
+    return refuse("--shell-vcpu-count is {}; it must be from 1 to {}", vcpus, machine::kMaxVcpus);
+  }
+  if (mib < 1 || mib > machine::kMaxShellMib) {
+    return refuse("--shell-mem-size-mib is {}; it must be from 1 to {}", mib,
+                  machine::kMaxShellMib);
+  }
+  return {};
+}
+
 Result<void> check_together(const Arguments& arguments) {
   MOTE_CHECK(check_id(arguments.id));
   if (arguments.no_api && !arguments.config_file) {
@@ -177,7 +205,7 @@ Result<void> check_together(const Arguments& arguments) {
     return refuse("--console-fd and --end-fd are both {}; each must have its own descriptor",
                   *arguments.end_fd);
   }
-  return {};
+  return check_shell(arguments);
 }
 
 }  // namespace

@@ -48,6 +48,10 @@ struct Arguments {
   bool show_log_origin = false;
   // Our own.
   bool die_with_parent = false;
+  // Makes ahead what a load needs, for machines of so many processors and so much memory.
+  bool shell = false;
+  std::optional<std::uint64_t> shell_vcpu_count = {};
+  std::optional<std::uint64_t> shell_mem_size_mib = {};
   bool exit_port = false;
   bool stdio_uart = false;
   std::optional<int> console_fd = {};

@@ -146,9 +146,10 @@ Result<void> Service::load_config(const std::string& text) {
 Result<void> Service::start_server() {
   MOTE_TRY(auto listener, api::http::listen_at(arguments_.api_sock));
   MOTE_CHECK(enter_file_rules(arguments_));
-  MOTE_TRY(server_, api::http::ServerThread::start(
-                        std::move(listener), {.body = arguments_.http_api_max_payload_size},
-                        [this](api::http::Request&& request) { return api_.handle(request); }));
+  MOTE_TRY(server_,
+           api::http::ServerThread::start(
+               std::move(listener), {.body = arguments_.http_api_max_payload_size},
+               [this](api::http::Request&& request) { return api_.handle(std::move(request)); }));
   return {};
 }
 
@@ -187,6 +188,13 @@ Result<void> Service::start() {
   MOTE_CHECK(start_server());
   MOTE_TRY(signals_, Signals::watch(loop_, [this](int signal) { take_signal(signal); }));
   note_start();
+  if (arguments_.shell) {
+    auto shell =
+        machine::Shell::make(static_cast<unsigned>(arguments_.shell_vcpu_count.value_or(1)),
+                             arguments_.shell_mem_size_mib.value_or(128));
+    if (!shell) return std::unexpected(std::move(shell.error()).within("--shell"));
+    controller_.keep(std::move(*shell));
+  }
   if (arguments_.metadata) {
     MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
   }

@@ -73,6 +73,23 @@ class FakeMachine final : public LiveMachine {
     return {};
   }
 
+  // A machine of 1 MiB whose state says nothing of its processors.
+  Result<machine::Frozen> freeze(const machine::VmConfig& config) override {
+    if (!config.machine.forkable) return fail(ErrorKind::kState, "not forkable");
+    machine::Frozen frozen;
+    frozen.state.config = config;
+    frozen.state.memory = {{.start = 0, .size = config.machine.mem_size_mib << 20}};
+    frozen.state.forked.emplace();
+    auto memory = memory::GuestMemory::create(
+        {.ranges = {{.start = 0, .size = config.machine.mem_size_mib << 20}},
+         .backing = memory::Backing::kMemfd,
+         .freezable = true});
+    if (!memory) return std::unexpected(std::move(memory.error()));
+    MOTE_TRY(frozen.copied_bytes, memory->freeze());
+    frozen.layers = memory->layers();
+    return frozen;
+  }
+
   int runs = 0;
   int pauses = 0;
   int presses = 0;
@@ -104,7 +121,9 @@ class FakeMachine final : public LiveMachine {
 
 class ApiTest : public testing::Test {
  protected:
-  ApiTest() {
+  ApiTest() { make_controller(); }
+  // One that was asked nothing yet.
+  void make_controller() {
     machine::kMachineThread.assert_held();
     controller = std::make_unique<Controller>(
         *loop, store,
@@ -136,8 +155,12 @@ class ApiTest : public testing::Test {
   }
 
   http::Response ask(std::string method, std::string target, std::string body = {}) {
-    auto understood =
-        understand({.method = std::move(method), .target = std::move(target), .body = body});
+    http::Request request{
+        .method = std::move(method), .target = std::move(target), .body = std::move(body)};
+    return ask(std::move(request));
+  }
+  http::Response ask(http::Request&& request) {
+    auto understood = understand(request);
     if (!understood) return respond(std::unexpected(std::move(understood.error())), false);
     return respond(understood->call(*controller), understood->deprecated);
   }

@@ -18,7 +18,7 @@ class ApiThreads : public ApiTest {
   http::Response serve(http::Request request) {
     http::Response response;
     std::thread client([&] {
-      response = api.handle(request);
+      response = api.handle(std::move(request));
       loop->stop();
     });
     EXPECT_TRUE(loop->run());
@@ -63,11 +63,13 @@ TEST_F(ApiThreads, APauseIsTimedWhenItIsDone) {
   constexpr std::uint64_t kUntouched = UINT64_MAX;
   latencies().pause_vm = kUntouched;
   latencies().resume_vm = kUntouched;
-  const http::Request pause{.method = "PATCH", .target = "/vm", .body = R"({"state":"Paused"})"};
-  EXPECT_EQ(serve(pause).status, 400);
+  const auto pause = [] {
+    return http::Request{.method = "PATCH", .target = "/vm", .body = R"({"state":"Paused"})"};
+  };
+  EXPECT_EQ(serve(pause()).status, 400);
   EXPECT_EQ(latencies().pause_vm, kUntouched);
   start();
-  EXPECT_EQ(serve(pause).status, 204);
+  EXPECT_EQ(serve(pause()).status, 204);
   EXPECT_LT(latencies().pause_vm, kUntouched);
   EXPECT_EQ(latencies().resume_vm, kUntouched);
   EXPECT_EQ(serve({.method = "PATCH", .target = "/vm", .body = R"({"state":"Resumed"})"}).status,

@@ -149,6 +149,12 @@ inline constexpr std::array kDescriptions{
     Description{
         "DriveUpdate", "rate_limiter",
         "New limits; a bucket that is left out stays, one of size or refill_time 0 is none."},
+    Description{"ForkAnswer", "descriptors_sent",
+                "How many descriptors came beside the answer (SCM_RIGHTS): that of the state, then "
+                "those of memory."},
+    Description{"ForkAnswer", "paused_us", "How long the guest stood still, in microseconds."},
+    Description{"ForkAnswer", "copied_bytes",
+                "What had to be copied of memory, as it was written since a fork before."},
     Description{"FullConfig", "balloon", "The balloon, where there is one."},
     Description{"FullConfig", "drives", "The disks, the root device first."},
     Description{"FullConfig", "boot-source", "The kernel."},
@@ -201,6 +207,8 @@ inline constexpr std::array kDescriptions{
     Description{"MachineConfig", "cpu_template",
                 "Hides features of the processor, so that a guest sees the same on hosts of "
                 "several generations. Deprecated by Firecracker."},
+    Description{"MachineConfig", "forkable",
+                "Mote's own: whether the microVM can be forked later (`PUT /fork`)."},
     Description{"MachineUpdate", "vcpu_count", "Processors, 1 to 32."},
     Description{"MachineUpdate", "mem_size_mib", "Memory in MiB, at least 1."},
     Description{"MachineUpdate", "smt", "Whether two vCPUs at a time are threads of one core."},
@@ -209,6 +217,7 @@ inline constexpr std::array kDescriptions{
     Description{"MachineUpdate", "huge_pages", "What guest memory is made of."},
     Description{"MachineUpdate", "cpu_template",
                 "Hides features of the processor. Deprecated by Firecracker."},
+    Description{"MachineUpdate", "forkable", "Mote's own: whether the microVM can be forked."},
     Description{"MemConfig", "total_size_mib",
                 "How much can be plugged in, in MiB: a multiple of the slot."},
     Description{"MemConfig", "block_size_mib",
@@ -225,10 +234,13 @@ inline constexpr std::array kDescriptions{
     Description{"MemStatus", "plugged_size_mib", "How much the guest has plugged, in MiB."},
     Description{"MemStatus", "requested_size_mib", "How much it is to plug, in MiB."},
     Description{"MemoryBackend", "backend_path",
-                "The memory file, or the Unix socket of a handler of page faults."},
-    Description{"MemoryBackend", "backend_type",
-                "`File`: the file is mapped, private to this process, and must stay as it is. "
-                "`Uffd`: a handler brings pages as they are touched."},
+                "The memory file, or the Unix socket of a handler of page faults; not given with "
+                "`Descriptors`."},
+    Description{
+        "MemoryBackend", "backend_type",
+        "`File`: the file is mapped, private to this process, and must stay as it is. "
+        "`Uffd`: a handler brings pages as they are touched. Mote's own, `Descriptors`: the "
+        "descriptors of the state and of memory come beside the request (SCM_RIGHTS)."},
     Description{"MemoryUpdate", "requested_size_mib",
                 "How much the guest is to plug, in MiB: a multiple of the block, at most all. It "
                 "may also unplug."},
@@ -306,7 +318,8 @@ inline constexpr std::array kDescriptions{
     Description{"SnapshotCreate", "snapshot_type",
                 "`Full`: all of memory. `Diff`: what was written since the last snapshot, laid "
                 "over the file where there is one."},
-    Description{"SnapshotLoad", "snapshot_path", "The file of the state."},
+    Description{"SnapshotLoad", "snapshot_path",
+                "The file of the state; not given with `Descriptors`."},
     Description{"SnapshotLoad", "mem_backend", "Where the guest's memory comes from."},
     Description{"SnapshotLoad", "mem_file_path",
                 "Deprecated: a memory file, in place of `mem_backend`."},
@@ -326,6 +339,9 @@ inline constexpr std::array kDescriptions{
     Description{"SnapshotLoad", "huge_pages",
                 "Pages behind guest memory; `Snapshot`: as it had them. `2M` needs a handler of "
                 "page faults."},
+    Description{"SnapshotLoad", "prefetch",
+                "Mote's own: what the guest touches first is brought in as an earlier load noted "
+                "it, or noted for the next, in `NAME.ws` beside the memory file `NAME`."},
     Description{"SnapshotLoad", "drive_overrides", "Mote's own: other files for disks."},
     Description{"SnapshotLoad", "pmem_overrides",
                 "Mote's own: other files for persistent memories."},

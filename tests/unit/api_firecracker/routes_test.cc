@@ -1,4 +1,6 @@
 // From the text of a request to what it asks for, whatever the machine.
+#include <gmock/gmock.h>
+
 #include "api_firecracker/api_fixture.h"
 
 namespace mote::api::firecracker::test {
@@ -75,6 +77,16 @@ TEST_F(Routes, AMessageOfAnyBytesIsJson) {
 TEST_F(Routes, GetAndDeleteHaveNoBody) {
   EXPECT_EQ(ask("GET", "/", "{}").status, 400);
   EXPECT_EQ(ask("DELETE", "/drives/a", "{}").status, 400);
+}
+
+TEST_F(Routes, DescriptorsThatNothingTakesAreRefused) {
+  http::Request request{.method = "PUT", .target = "/entropy", .body = "{}"};
+  request.descriptors.push_back(*make_eventfd());
+  const http::Response refused = ask(std::move(request));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_THAT(refused.body,
+              testing::HasSubstr("1 descriptors came with the request, which takes none"));
+  EXPECT_EQ(put("/entropy", "{}"), 204);
 }
 
 TEST_F(Routes, DeprecatedFieldsAreTold) {

@@ -65,6 +65,9 @@ inline constexpr std::array kSummaries{
     Summary{"PATCH /vm", "Pauses the microVM, or lets it go on. After the start."},
     Summary{"GET /vm/config", "The whole configuration, with what has changed since the start."},
     Summary{"PUT /snapshot/create", "Writes a paused microVM into two files. After the start."},
+    Summary{"PUT /fork",
+            "Shares a microVM's memory and state with others, which go on from there as "
+            "it does itself. After the start."},
     Summary{"PUT /snapshot/load", "Makes the microVM of a snapshot. In place of the start."},
     Summary{"PUT /console", "Mote's own: a virtio console. Before the start."},
 };

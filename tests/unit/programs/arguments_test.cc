@@ -170,6 +170,25 @@ TEST(Arguments, FiltersAreGivenOrLeftOut) {
               HasSubstr("contradict each other"));
 }
 
+TEST(Arguments, AShellWaitsForALoad) {
+  const auto shell = parsed({"--shell", "--shell-vcpu-count", "4", "--shell-mem-size-mib", "512"});
+  ASSERT_TRUE(shell) << shell.error().text();
+  EXPECT_TRUE(shell->shell);
+  EXPECT_EQ(shell->shell_vcpu_count, 4U);
+  EXPECT_EQ(shell->shell_mem_size_mib, 512U);
+  EXPECT_TRUE(parsed({"--shell"}));
+  EXPECT_THAT(error_of(run({"--shell"})), HasSubstr("--no-api"));
+  EXPECT_THAT(error_of(parsed({"--shell", "--config-file", "f"})), HasSubstr("--config-file"));
+  EXPECT_THAT(error_of(parsed({"--shell-vcpu-count", "1"})), HasSubstr("lacks --shell"));
+  EXPECT_THAT(error_of(parsed({"--shell-mem-size-mib", "1"})), HasSubstr("lacks --shell"));
+  for (const char* count : {"0", "33", "-1", "x"}) {
+    EXPECT_FALSE(parsed({"--shell", "--shell-vcpu-count", count})) << count;
+  }
+  for (const char* size : {"0", "8388609", "18446744073709551615", "1.5"}) {
+    EXPECT_FALSE(parsed({"--shell", "--shell-mem-size-mib", size})) << size;
+  }
+}
+
 TEST(Arguments, WantsAMachineWithoutAnApi) {
   EXPECT_TRUE(parsed({}));
   EXPECT_TRUE(parsed({"--config-file", "f"}));

@@ -1,0 +1,92 @@
+#include "machine/fork.h"
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "snapshot/describe.h"
+
+namespace mote::machine {
+
+Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
+  if (!config.machine.forkable && machine.memory().layers().files.empty()) {
+    return fail(ErrorKind::kState,
+                "its memory cannot be shared with another: a microVM is forked whose "
+                "machine-config says \"forkable\": true before its start");
+  }
+  if (machine.memory().contents().size() > machine.memory().regions().size()) {
+    return fail(
+        ErrorKind::kUnsupported,
+        "a microVM with memory-hotplug cannot be forked: what was plugged in is not shared");
+  }
+  Frozen frozen;
+  MOTE_TRY(frozen.state.machine, machine.save());
+  MOTE_TRY(frozen.copied_bytes, machine.freeze_memory());
+  frozen.layers = machine.memory().layers();
+  frozen.state.memory = snapshot::parts_of(machine.memory());
+  frozen.state.config = config;
+  frozen.state.cpu_config = config.cpu_config;
+  frozen.state.forked = ForkedMemory{.extents = frozen.layers.extents};
+  return frozen;
+}
+
+Result<std::vector<UniqueFd>> descriptors_of(const Frozen& frozen, const std::string& maker) {
+  MOTE_TRY(const std::vector<std::byte> bytes, state_bytes(frozen.state, maker));
+  UniqueFd state(::memfd_create("microvm-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!state) return fail_errno(errno, "create a memfd for the state");
+  MOTE_CHECK(write_at(state.get(), bytes, 0));
+  if (::fcntl(state.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) <
+      0) {
+    return fail_errno(errno, "seal the state");
+  }
+  std::vector<UniqueFd> descriptors;
+  descriptors.push_back(std::move(state));
+  for (const auto& layer : frozen.layers.files) {
+    MOTE_TRY(UniqueFd own, layer->duplicate());
+    descriptors.push_back(std::move(own));
+  }
+  return descriptors;
+}
+
+Result<FromDescriptors> read_descriptors(std::vector<UniqueFd> descriptors) {
+  if (descriptors.size() < 2) {
+    return fail(ErrorKind::kInvalid,
+                "{} descriptors came with the request; backend_type Descriptors takes that of the "
+                "state and those of its memory (SCM_RIGHTS)",
+                descriptors.size());
+  }
+  FromDescriptors from;
+  MOTE_TRY(from.loaded, read_snapshot_of(descriptors.front().get(), "the state's descriptor"));
+  descriptors.erase(descriptors.begin());
+  from.memory = std::move(descriptors);
+  if (!from.loaded.state.forked && from.memory.size() > 1) {
+    return fail(ErrorKind::kInvalid, "{} descriptors of memory came for a state that has one file",
+                from.memory.size());
+  }
+  return from;
+}
+
+Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig& config,
+                                      const Shell* shell) {
+  const SnapshotState& state = from.loaded.state;
+  if (!state.forked) {
+    return map_open_snapshot(state, config, std::move(from.memory.front()), shell);
+  }
+  MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
+  if (state.memory.size() != wanted.ranges.size()) {
+    return fail(ErrorKind::kInvalid, "the state has memory of devices, which a fork has not");
+  }
+  memory::Layers layers{.files = {}, .extents = state.forked->extents};
+  for (UniqueFd& file : from.memory) {
+    layers.files.push_back(std::make_shared<const UniqueFd>(std::move(file)));
+  }
+  const auto places = shell == nullptr ? std::vector<std::byte*>{} : shell->places(wanted.ranges);
+  MOTE_TRY(memory::GuestMemory memory,
+           memory::GuestMemory::map_layers(std::move(wanted), std::move(layers), places));
+  return RestoreSource{.memory = std::move(memory)};
+}
+
+}  // namespace mote::machine

@@ -1,0 +1,88 @@
+// A machine is made again from a saved state: the same steps as for a launch (assembly.cc), with
+// the state in place of a kernel.
+#include <utility>
+
+#include "arch/x86_64/cpu_compatibility.h"
+#include "machine/machine.h"
+#include "machine/processors.h"
+#include "machine/vm_parts.h"
+
+namespace mote::machine {
+namespace {
+
+// Whether KVM can give here what the guest of `state` was given.
+Result<void> check_processors(const SupportedCpuid& supported, const MachineState& state) {
+  const auto& leaves = supported.get();
+  if (!leaves) return std::unexpected(leaves.error());
+  for (std::size_t i = 0; i < state.vcpus.size(); ++i) {
+    const std::vector<std::string> missing = arch::missing_features(state.vcpus[i].cpuid, *leaves);
+    if (missing.empty()) continue;
+    return fail(ErrorKind::kUnsupported,
+                "vCPU {} was given what this host lacks: {}. A snapshot for other hosts is of a "
+                "machine with a cpu-config that leaves it out",
+                i, fmt::join(missing, ", "));
+  }
+  return {};
+}
+
+// A shell with a VM for `vcpus` processors: the one that was made before, or one with nothing in it
+// yet. A VM with processors that its machine has not would keep a clock that all agree on from it.
+Result<std::unique_ptr<Shell>> shell_for(std::unique_ptr<Shell> shell, unsigned vcpus) {
+  if (shell && shell->vcpus.size() <= vcpus) return shell;
+  return Shell::make_empty();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfig& config,
+                                                  MachineOptions options, RestoreSource source,
+                                                  const MachineState& state) {
+  const std::vector<ListedDevice> devices = list_devices(config);
+  if (state.vcpus.size() != config.machine.vcpu_count || state.devices.size() != devices.size()) {
+    return fail(
+        ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
+        state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
+  }
+  MOTE_TRY(std::unique_ptr<Shell> shell,
+           shell_for(std::move(source.shell), config.machine.vcpu_count));
+  const HeadStart& head_start = shell->head_start;
+  MOTE_CHECK(check_kvm(*head_start.kvm, config));
+  std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
+                                               head_start.kvm, std::move(shell->vm)));
+  // What brings memory ends before memory does, also after an error.
+  machine->memory_source_ = std::move(source.keep);
+  machine->begin_ = std::move(source.begin);
+  const kvm::Vm& vm = machine->vm_;
+  const bool made_before = !shell->vcpus.empty();
+  if (made_before) {
+    MOTE_CHECK(shell->give_memory(vm, machine->memory_, config.machine.track_dirty_pages));
+  } else {
+    shell->threads.front()->roam();
+    MOTE_CHECK(register_ram(vm, machine->memory_, config.machine));
+  }
+  MOTE_CHECK(machine->add_metadata(config, &state));
+  MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
+  if (source.fill) MOTE_CHECK(source.fill(machine->memory_));
+  MOTE_CHECK(machine->map_registers(devices.size()));
+  std::vector<kvm::Vcpu> vcpus = std::move(shell->vcpus);
+  if (made_before) {
+    MOTE_CHECK(add_processors(vm, config.machine.vcpu_count, vcpus));
+  } else {
+    MOTE_TRY(vcpus, make_processors(vm, config.machine.vcpu_count));
+    MOTE_CHECK(vm.create_pit());
+  }
+  MOTE_CHECK(check_processors(*head_start.cpuid, state));
+  // The clock before the vCPUs, whose kvmclock starts from it.
+  MOTE_CHECK(arch::restore_vm(vm, state.vm, source.clock));
+  for (std::size_t i = 0; i < vcpus.size(); ++i) {
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
+  }
+  MOTE_CHECK(machine->add_board(&state.board));
+  MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
+  machine->add_vcpus(std::move(vcpus));
+  machine->template_msrs_ = msrs_of_template(config);
+  MOTE_CHECK(machine->start_vcpus(nullptr, std::move(shell->threads)));
+  return machine;
+}
+
+}  // namespace mote::machine

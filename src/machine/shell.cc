@@ -1,0 +1,116 @@
+#include "machine/shell.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <algorithm>
+
+#include "arch/x86_64/layout.h"
+#include "machine/machine.h"
+
+namespace mote::machine {
+namespace {
+
+constexpr std::uint64_t kAlignment = 2 << 20;
+// Addresses that nothing else of the process gets: the kernel gives others out from above, or from
+// a third of all upwards. At random in between, like those.
+constexpr std::uint64_t kLowest = std::uint64_t{17} << 40;
+constexpr std::uint64_t kSpan = std::uint64_t{20} << 40;
+
+std::uint64_t aligned(std::uint64_t size) { return (size + kAlignment - 1) & ~(kAlignment - 1); }
+
+static_assert(kMaxShellMib << 20 < kSpan / 2);
+
+// Addresses for `size` bytes, which are mapped to nothing.
+Result<MappedMemory> find_room(std::uint64_t size) {
+  for (int tries = 0; tries < 8; ++tries) {
+    std::uint64_t number = 0;
+    if (::getrandom(&number, sizeof number, 0) != sizeof number) {
+      return fail_errno(errno, "choose addresses for memory");
+    }
+    auto* const wanted =
+        reinterpret_cast<std::byte*>(kLowest + number % ((kSpan - size) / kAlignment) * kAlignment);
+    void* const got =
+        ::mmap(wanted, size, PROT_NONE,
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+    if (got == wanted) return MappedMemory::adopt(wanted, size);
+    if (got != MAP_FAILED) ::munmap(got, size);
+  }
+  return fail(ErrorKind::kResource, "{} MiB of addresses are not free", size >> 20);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Shell>> Shell::make_empty() {
+  MOTE_TRY(HeadStart start, HeadStart::make());
+  MOTE_TRY(kvm::Vm vm, start.kvm->create_vm());
+  std::unique_ptr<Shell> shell(new Shell(std::move(start), std::move(vm)));
+  shell->threads.push_back(std::move(shell->head_start.first_thread));
+  return shell;
+}
+
+Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_size_mib) {
+  MachineConfig config;
+  config.mem_size_mib = mem_size_mib;
+  config.vcpu_count = vcpus;
+  MOTE_CHECK(check(config));
+  MOTE_TRY(std::unique_ptr<Shell> shell, make_empty());
+  MOTE_CHECK(shell->head_start.kvm->require_capabilities());
+  shell->threads.front()->roam();
+  MOTE_TRY(const memory::MemoryConfig memory, Machine::memory_config(config));
+  shell->ranges_ = memory.ranges;
+  // Before the controllers, as any machine's.
+  MOTE_CHECK(shell->lay_slots());
+  MOTE_CHECK(shell->vm.reserve_for_real_mode(arch::layout::kKvmTss, arch::layout::kKvmIdentityMap));
+  MOTE_CHECK(shell->vm.create_irqchip());
+  for (unsigned index = 0; index < vcpus; ++index) {
+    MOTE_TRY(kvm::Vcpu vcpu, shell->vm.create_vcpu(index));
+    shell->vcpus.push_back(std::move(vcpu));
+    if (index == 0) continue;
+    MOTE_TRY(auto thread, Worker::start(ThreadKind::kVcpu));
+    shell->threads.push_back(std::move(thread));
+  }
+  MOTE_CHECK(shell->vm.create_pit());
+  // Asked for on the first vCPU's thread; whoever loads later does not wait for it.
+  MOTE_CHECK(shell->head_start.cpuid->get());
+  return shell;
+}
+
+// KVM does not look at what is behind a slot until the guest does; so nothing need be there.
+Result<void> Shell::lay_slots() {
+  std::uint64_t size = 0;
+  for (const memory::Range& range : ranges_) size += aligned(range.size);
+  MOTE_TRY(const MappedMemory room, find_room(size));
+  std::uint64_t at = 0;
+  for (std::uint32_t slot = 0; slot < ranges_.size(); ++slot) {
+    std::byte* const place = room.data() + at;
+    MOTE_CHECK(vm.set_slot(slot, ranges_[slot], reinterpret_cast<std::uintptr_t>(place), 0));
+    places_.push_back(place);
+    at += aligned(ranges_[slot].size);
+  }
+  return {};
+}
+
+std::vector<std::byte*> Shell::places(const std::vector<memory::Range>& ranges) const {
+  const bool fits = std::ranges::equal(ranges, ranges_, [](const auto& one, const auto& other) {
+    return one.start == other.start && one.size == other.size;
+  });
+  return fits ? places_ : std::vector<std::byte*>{};
+}
+
+Result<void> Shell::give_memory(const kvm::Vm& made, const memory::GuestMemory& memory,
+                                bool log_dirty_pages) const {
+  const std::vector<memory::RegionView> regions = memory.regions();
+  const bool there = std::ranges::equal(
+      regions, places_, {}, &memory::RegionView::host_address,
+      [](const std::byte* place) { return reinterpret_cast<std::uintptr_t>(place); });
+  if (there && !log_dirty_pages) return {};
+  if (!there) {
+    for (std::uint32_t slot = 0; slot < ranges_.size(); ++slot) {
+      MOTE_CHECK(made.clear_slot(slot, ranges_[slot]));
+    }
+  }
+  return made.set_memory(memory, log_dirty_pages);
+}
+
+}  // namespace mote::machine

@@ -1,0 +1,158 @@
+"""A Linux guest is forked while it works: parent, children and a child's child go on apart, each another machine, and the end of one is nothing to the others."""
+
+import array
+import json
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import BOOT_SECONDS, make_initrd, program
+
+# Holds data in memory, counts what it is told, and tells what it finds.
+GUEST = r"""
+mkdir -p /tmp
+mount -t tmpfs -o size=100% tmpfs /tmp
+dd if=/dev/urandom of=/tmp/large bs=1M count=24 2>/dev/null
+large=$(md5sum < /tmp/large)
+count=0
+echo ready
+while read command; do
+  count=$((count + 1))
+  same=no; [ "$(md5sum < /tmp/large)" = "$large" ] && same=yes
+  [ "$command" = spoil ] && dd if=/dev/zero of=/tmp/large bs=1M count=24 2>/dev/null
+  bad=$(dmesg | grep -ciE 'BUG:|WARNING:|stall|lockup|hung task|Oops')
+  echo "told count=$count same=$same bad=$bad random=$(cat /proc/sys/kernel/random/uuid) disk=$(md5sum < /dev/vda | cut -c 1-8)."
+done
+"""
+FROM_DESCRIPTORS = {"mem_backend": {"backend_type": "Descriptors"}, "resume_vm": True}
+
+
+class Monitor:
+    def __init__(self, directory, name, *flags):
+        self.path, self.output = directory / f"{name}.sock", b""
+        self.process = subprocess.Popen([program("mote-vmm"), "--api-sock", self.path, "--level", "Error", *flags], cwd=directory,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        self.changed = threading.Condition()
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        while data := self.process.stdout.read1(65536):
+            with self.changed:
+                self.output += data
+                self.changed.notify_all()
+
+    def ask(self, method, path, body=None, descriptors=()):
+        """The answer's JSON, and the descriptors beside it."""
+        text = json.dumps(body) if body is not None else ""
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.settimeout(BOOT_SECONDS)
+            for _ in range(600):
+                try:
+                    stream.connect(str(self.path))
+                    break
+                except (FileNotFoundError, ConnectionRefusedError):
+                    time.sleep(0.1)
+            stream.sendmsg([f"{method} {path} HTTP/1.1\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode()], rights)
+            got, passed = b"", array.array("i")
+            while b"\r\n\r\n" not in got:
+                part, ancillary, _, _ = stream.recvmsg(65536, 4096)
+                assert part, self.output[-2000:]
+                got += part
+                for _, _, data in ancillary:
+                    passed.frombytes(data)
+        head, _, rest = got.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 20"), (method, path, rest, self.output[-2000:])
+        return json.loads(rest) if rest else {}, list(passed)
+
+    def wait_for(self, pattern, start=0):
+        end = time.monotonic() + BOOT_SECONDS
+        with self.changed:
+            while not (found := re.search(pattern, self.output[start:])):
+                assert self.changed.wait(max(0, end - time.monotonic())), self.output[-3000:]
+        return found
+
+    def tell(self, command="tell"):
+        start = len(self.output)
+        self.process.stdin.write(command.encode() + b"\n")
+        self.process.stdin.flush()
+        line = self.wait_for(rb"told (count=.*)\.\r?\n", start)[1].decode()
+        return dict(field.split("=", 1) for field in line.split())
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+
+
+@pytest.fixture
+def monitors(tmp_path):
+    started = []
+
+    def start(name, *flags):
+        started.append(Monitor(tmp_path, name, *flags))
+        return started[-1]
+
+    yield start
+    for monitor in started:
+        monitor.end()
+
+
+def fork(parent):
+    answer, descriptors = parent.ask("PUT", "/fork")
+    assert answer["descriptors_sent"] == len(descriptors) >= 2
+    return descriptors
+
+
+def load(child, descriptors, **more):
+    child.ask("PUT", "/snapshot/load", {**FROM_DESCRIPTORS, **more}, descriptors)
+
+
+def test_linux_is_forked_and_its_child_again(tmp_path, kernel, monitors):
+    for name in ("disk", "copy"):
+        (tmp_path / name).write_bytes(b"disk" * 1024)
+    parent = monitors("parent")
+    parent.ask("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 192, "forkable": True})
+    parent.ask("PUT", "/boot-source", {"kernel_image_path": str(kernel), "initrd_path": str(make_initrd(tmp_path / "initrd", GUEST)),
+                                       "boot_args": "console=ttyS0 reboot=k panic=-1 quiet"})  # fmt: skip
+    parent.ask("PUT", "/drives/d", {"drive_id": "d", "path_on_host": str(tmp_path / "disk"), "is_root_device": False})
+    parent.ask("PUT", "/vsock", {"guest_cid": 3, "uds_path": str(tmp_path / "v0")})
+    parent.ask("PUT", "/balloon", {"amount_mib": 8, "deflate_on_oom": True})
+    parent.ask("PUT", "/entropy", {})
+    parent.ask("PUT", "/actions", {"action_type": "InstanceStart"})
+    parent.wait_for(b"ready")
+    bad = parent.tell()["bad"]
+
+    def own(number):
+        return {"drive_overrides": [{"drive_id": "d", "path_on_host": str(tmp_path / "copy")}],
+                "vsock_override": {"uds_path": str(tmp_path / f"v{number}"), "guest_cid": 3 + number}}  # fmt: skip
+
+    descriptors = fork(parent)
+    # Into a shell, and into a monitor that was not made ahead.
+    one = monitors("one", "--shell", "--shell-vcpu-count", "2", "--shell-mem-size-mib", "192")
+    other = monitors("other")
+    load(one, descriptors, **own(1))
+    load(other, descriptors, **own(2))
+    for fd in descriptors:
+        os.close(fd)
+    told = [parent.tell(), one.tell(), other.tell()]
+    assert all(facts["count"] == "2" and facts["same"] == "yes" and facts["bad"] == bad for facts in told), told
+    assert len({facts["random"] for facts in told}) == 3, "each is another machine"
+
+    # What one writes is its own: also in what is forked of it.
+    assert one.tell("spoil")["same"] == "yes"
+    grandchild = monitors("grandchild")
+    again = fork(one)
+    load(grandchild, again, **own(3))
+    for fd in again:
+        os.close(fd)
+    parent.end()
+    one.end()
+    facts = grandchild.tell()
+    assert facts["count"] == "4" and facts["same"] == "no" and facts["bad"] == bad, facts
+    facts = other.tell()
+    assert facts["count"] == "3" and facts["same"] == "yes" and facts["bad"] == bad, facts

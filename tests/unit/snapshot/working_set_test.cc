@@ -1,0 +1,190 @@
+// Working sets: what a file says is checked whole, a file that is of something else is of no use,
+// and a set that was noted is brought in by the next.
+#include "snapshot/working_set.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "temp_dir.h"
+
+namespace mote::snapshot {
+namespace {
+
+constexpr std::uint64_t kMib = 1 << 20;
+constexpr std::uint64_t kPage = 4096;
+
+WorkingSetStamp stamp() {
+  return {.id = {std::byte{7}}, .memory_size = 64 * kMib, .changed_ns = 5};
+}
+const std::vector<PageRun> kRuns{{.offset = 8 * kPage, .size = 3 * kPage},
+                                 {.offset = 0, .size = kPage},
+                                 {.offset = 64 * kMib - kPage, .size = kPage}};
+
+TEST(WorkingSetFile, SaysWhatWasWritten) {
+  const auto bytes = make_working_set(stamp(), kRuns);
+  const auto read = read_working_set(bytes, stamp());
+  ASSERT_TRUE(read) << read.error().text();
+  EXPECT_EQ(*read, kRuns) << "in their order";
+  EXPECT_TRUE(read_working_set(make_working_set(stamp(), {}), stamp())->empty());
+}
+
+TEST(WorkingSetFile, OfAnotherSnapshotOrAChangedMemoryFileIsNone) {
+  const auto bytes = make_working_set(stamp(), kRuns);
+  auto other = stamp();
+  other.id[15] = std::byte{1};
+  EXPECT_FALSE(read_working_set(bytes, other));
+  other = stamp();
+  other.memory_size += kPage;
+  EXPECT_FALSE(read_working_set(bytes, other));
+  other = stamp();
+  ++other.changed_ns;
+  EXPECT_FALSE(read_working_set(bytes, other));
+}
+
+TEST(WorkingSetFile, CutOffOrDamagedIsNone) {
+  const auto bytes = make_working_set(stamp(), kRuns);
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    EXPECT_FALSE(read_working_set(std::span(bytes).first(size), stamp())) << size;
+  }
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    auto bad = bytes;
+    bad[at] ^= std::byte{0x10};
+    EXPECT_FALSE(read_working_set(bad, stamp())) << at;
+  }
+  auto longer = bytes;
+  longer.resize(longer.size() + sizeof(PageRun));
+  EXPECT_FALSE(read_working_set(longer, stamp()));
+}
+
+TEST(WorkingSetFile, RunsThatAreNoPagesOfTheFileAreRefused) {
+  constexpr std::uint64_t kMax = ~std::uint64_t{0};
+  for (const PageRun& run : std::vector<PageRun>{{0, 0},
+                                                 {1, kPage},
+                                                 {0, 5},
+                                                 {64 * kMib, kPage},
+                                                 {64 * kMib - kPage, 2 * kPage},
+                                                 {kMax - kPage + 1, kPage},
+                                                 {kPage, kMax - kPage + 1}}) {
+    EXPECT_FALSE(read_working_set(make_working_set(stamp(), std::span(&run, 1)), stamp()))
+        << run.offset;
+  }
+}
+
+TEST(WorkingSetFile, HasNoMoreRunsThanMayBeRead) {
+  std::vector<PageRun> many;
+  for (std::size_t i = 0; i < kMaxRuns + 9; ++i) many.push_back({.offset = 0, .size = kPage});
+  const auto read = read_working_set(make_working_set(stamp(), many), stamp());
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->size(), kMaxRuns);
+}
+
+TEST(Runs, AreJoinedOverSmallGaps) {
+  std::vector<std::uint64_t> words(64);
+  const auto mark = [&](std::size_t page) { words[page / 64] |= std::uint64_t{1} << (page % 64); };
+  for (const std::size_t page : {0U, 1U, 17U, 63U, 64U, 1000U, 4095U}) mark(page);
+  EXPECT_EQ(
+      runs_of(words),
+      (std::vector<PageRun>{
+          {0, 18 * kPage}, {63 * kPage, 2 * kPage}, {1000 * kPage, kPage}, {4095 * kPage, kPage}}));
+  EXPECT_TRUE(runs_of(std::vector<std::uint64_t>(3)).empty());
+}
+
+class Attached : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string zeros(4 * kMib, 'm');
+    path_ = dir_.write("memory", zeros);
+    loop_ = std::move(*EventLoop::create());
+  }
+  memory::GuestMemory map() {
+    auto fd = std::make_shared<const UniqueFd>(::open(path_.c_str(), O_RDONLY));
+    auto memory = memory::GuestMemory::map_layers(
+        {.ranges = {{.start = 0, .size = kMib}, {.start = 64 * kMib, .size = 3 * kMib}}},
+        {.files = {fd}, .extents = {{.offset = 0, .size = 4 * kMib}}});
+    EXPECT_TRUE(memory) << memory.error().text();
+    return std::move(*memory);
+  }
+  std::shared_ptr<WorkingSet> attach(const memory::GuestMemory& memory,
+                                     std::array<std::byte, 16> id = {}) {
+    auto made =
+        WorkingSet::attach(*loop_, memory, path_, UniqueFd(::open(path_.c_str(), O_RDONLY)), id);
+    EXPECT_TRUE(made) << made.error().text();
+    return *made;
+  }
+  static bool present(const memory::GuestMemory& memory, memory::GuestAddress at) {
+    std::vector<std::uint64_t> word(1);
+    const auto slice = memory.slice(at, kPage);
+    const iovec page = slice->lend_for_reading();
+    EXPECT_TRUE(memory::PageTable().present_pages(page, 0, word));
+    return word[0] != 0;
+  }
+  // What one load touches until it is noted.
+  void note(const std::vector<memory::GuestAddress>& addresses, std::array<std::byte, 16> id = {}) {
+    const memory::GuestMemory memory = map();
+    const auto set = attach(memory, id);
+    set->begin();
+    for (const auto at : addresses) static_cast<void>(memory.read<std::uint32_t>(at));
+    for (int turns = 0; turns < 100 && !std::filesystem::exists(path_ + ".ws"); ++turns) {
+      ASSERT_TRUE(loop_->run_once(100));
+    }
+  }
+
+  test::TempDir dir_;
+  std::string path_;
+  std::unique_ptr<EventLoop> loop_;
+};
+
+TEST_F(Attached, WhatOneTouchedTheNextHas) {
+  if (::access("/proc/self/pagemap", R_OK) != 0) GTEST_SKIP() << "no page table can be read here";
+  note({0, 65 * kMib});
+  ASSERT_TRUE(std::filesystem::exists(path_ + ".ws"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".ws.new"));
+  const memory::GuestMemory memory = map();
+  EXPECT_FALSE(present(memory, 65 * kMib));
+  const auto set = attach(memory);
+  for (int tries = 0; tries < 500 && !present(memory, 65 * kMib); ++tries) ::usleep(10'000);
+  EXPECT_TRUE(present(memory, 65 * kMib));
+  EXPECT_TRUE(present(memory, 0));
+  EXPECT_FALSE(present(memory, 66 * kMib));
+}
+
+TEST_F(Attached, AnotherSnapshotsIsMadeAnew) {
+  if (::access("/proc/self/pagemap", R_OK) != 0) GTEST_SKIP() << "no page table can be read here";
+  const std::string junk = "something else";
+  std::ofstream(path_ + ".ws") << junk;
+  const memory::GuestMemory memory = map();
+  const auto set = attach(memory, {std::byte{1}});
+  set->begin();
+  static_cast<void>(memory.read<std::uint32_t>(0));
+  for (int turns = 0; turns < 100 && std::filesystem::file_size(path_ + ".ws") == junk.size();
+       ++turns) {
+    ASSERT_TRUE(loop_->run_once(100));
+  }
+  EXPECT_NE(std::filesystem::file_size(path_ + ".ws"), junk.size());
+}
+
+TEST_F(Attached, OneThatEndsEarlyLeavesNothing) {
+  {
+    const memory::GuestMemory memory = map();
+    attach(memory)->begin();
+    attach(memory);  // never begins
+  }
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".ws"));
+  EXPECT_FALSE(std::filesystem::exists(path_ + ".ws.new"));
+}
+
+TEST_F(Attached, WhereNothingCanBeWrittenTheLoadGoesOn) {
+  ASSERT_TRUE(std::filesystem::create_directory(path_ + ".ws.new"));
+  const memory::GuestMemory memory = map();
+  attach(memory)->begin();
+}
+
+}  // namespace
+}  // namespace mote::snapshot
