@@ -61,6 +61,10 @@ void Disk::submit(DiskRequest request, Done done) {
   start(std::move(request), *length, std::move(done));
 }
 
+Result<bool> Disk::freeze(const std::string& /*sealed_path*/) {
+  return fail(ErrorKind::kUnsupported, "a disk that is not of format overlay has no layer to seal");
+}
+
 void append_zeroes(std::uint64_t length, std::vector<iovec>& into) {
   while (length > 0) {
     const std::size_t here = std::min<std::uint64_t>(length, kZeroes);

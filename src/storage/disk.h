@@ -105,6 +105,15 @@ class Disk {
   // Commits, and returns when every request is done, also those that their Done submitted.
   virtual void drain() = 0;
 
+  // Of a disk whose changes lie in a layer: what was written up to now is a layer of its own from
+  // here on, on stable storage, which nobody changes any more and whose name is `sealed_path`, in
+  // the same directory; the disk goes on in a new layer on top of it, under the name that the old
+  // one had. O(1) in what is written. False: nothing was written since the last time, so that all
+  // there is lies below already, and nothing was sealed. Nothing is under way meanwhile. Errors,
+  // after which nothing has changed: the disk has no layer (kUnsupported), a name that is taken, no
+  // room.
+  virtual Result<bool> freeze(const std::string& sealed_path);
+
   // How many requests had to wait since the disk was opened, as its engine had no room for more at
   // once.
   virtual std::uint64_t throttled() const { return 0; }
@@ -129,6 +138,9 @@ class ForwardingDisk : public Disk {
   Result<void> refresh() override { return inner_->refresh(); }
   const DiskTraits& traits() const override { return inner_->traits(); }
   std::string identity() const override { return inner_->identity(); }
+  Result<bool> freeze(const std::string& sealed_path) override {
+    return inner_->freeze(sealed_path);
+  }
   std::uint64_t throttled() const override { return inner_->throttled(); }
   void commit() override { inner_->commit(); }
   void drain() override { inner_->drain(); }

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 namespace mote::storage {
 namespace {
@@ -29,7 +31,23 @@ Result<void> check_type(const std::string& path, mode_t mode) {
               file_type(mode));
 }
 
+std::string identity_of(const struct stat& status) {
+  return fmt::format("{}{}{}", status.st_dev, status.st_rdev, status.st_ino);
+}
+
 }  // namespace
+
+Result<std::string> disk_file_identity(const std::string& path, int fd) {
+  struct stat status{};
+  if (::fstat(fd, &status) < 0) return fail_errno(errno, "look at '{}'", path);
+  return identity_of(status);
+}
+
+bool is_in_memory(int fd) {
+  struct statfs status{};
+  if (::fstatfs(fd, &status) < 0) return false;
+  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
+}
 
 Result<DiskFile> open_disk_file(const std::string& path, Access access, int flags) {
   // Looked at before it is opened, as opening a pipe or a device can act on it; and again
@@ -42,7 +60,7 @@ Result<DiskFile> open_disk_file(const std::string& path, Access access, int flag
   MOTE_CHECK(check_type(path, status.st_mode));
   return DiskFile{.fd = std::move(fd),
                   .block_device = S_ISBLK(status.st_mode),
-                  .identity = fmt::format("{}{}{}", status.st_dev, status.st_rdev, status.st_ino)};
+                  .identity = identity_of(status)};
 }
 
 Result<std::uint64_t> disk_file_size(const std::string& path, int fd) {

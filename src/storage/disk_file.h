@@ -22,6 +22,12 @@ struct DiskFile {
 // permitted (kPermission); neither a regular file nor a block device (kInvalid).
 Result<DiskFile> open_disk_file(const std::string& path, Access access, int flags = 0);
 
+// As DiskFile::identity, of an open file; `path` is for the message.
+Result<std::string> disk_file_identity(const std::string& path, int fd);
+
+// Whether an open file's filesystem is memory: nothing is to be waited for there.
+bool is_in_memory(int fd);
+
 // The bytes of an open file or block device; `path` is for the message.
 Result<std::uint64_t> disk_file_size(const std::string& path, int fd);
 

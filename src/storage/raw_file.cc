@@ -2,11 +2,9 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <sys/vfs.h>
 
 #include <algorithm>
 #include <array>
@@ -25,12 +23,6 @@ constexpr std::uint32_t kMostBlock = 4096;
 std::uint32_t ask_device(int fd, unsigned long what) {
   unsigned value = 0;
   return ::ioctl(fd, what, &value) < 0 ? 0 : value;
-}
-
-bool is_in_memory(int fd) {
-  struct statfs status{};
-  if (::fstatfs(fd, &status) < 0) return false;
-  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
 }
 
 // A power of two from a sector to kMostBlock; what the host says otherwise is ignored.

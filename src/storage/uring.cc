@@ -75,21 +75,19 @@ Uring::~Uring() {
 }
 
 Result<unsigned> Uring::take_file(int fd) {
-  const auto free = std::ranges::find(taken_, false);
-  if (free == taken_.end()) {
-    return fail(ErrorKind::kState, "an io_uring has {} files already", kFiles);
-  }
-  const auto file = static_cast<unsigned>(free - taken_.begin());
+  if (taken_.all()) return fail(ErrorKind::kState, "an io_uring has {} files already", kFiles);
+  unsigned file = 0;
+  while (taken_[file]) ++file;
   MOTE_CHECK(
       check(io_uring_register_files_update(&ring_, file, &fd, 1), "give an io_uring a file"));
-  *free = true;
+  taken_.set(file);
   return file;
 }
 
 void Uring::give_back(unsigned file) {
   const int none = -1;
   io_uring_register_files_update(&ring_, file, &none, 1);
-  taken_[file] = false;
+  taken_.reset(file);
 }
 
 template <typename Prepare>

@@ -5,7 +5,7 @@
 #include <liburing.h>
 #include <sys/uio.h>
 
-#include <array>
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -19,8 +19,9 @@ class Uring {
   // Operations that can be under way at once.
   static constexpr unsigned kDepth = 128;
 
-  // The most files that it has at once: one, and the one that takes its place.
-  static constexpr unsigned kFiles = 2;
+  // The most files that it has at once: a disk's, of one in many layers too, and those that take
+  // their place.
+  static constexpr unsigned kFiles = 80;
 
   // A ring without a file. Errors: a kernel without io_uring, or one whose
   // kernel.io_uring_disabled or seccomp filter forbids it (kUnsupported); no memory (kResource).
@@ -64,7 +65,7 @@ class Uring {
   void put(std::uint64_t tag, Prepare prepare);
 
   io_uring ring_{};
-  std::array<bool, kFiles> taken_{};
+  std::bitset<kFiles> taken_;
 };
 
 }  // namespace mote::storage

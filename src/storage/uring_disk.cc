@@ -39,15 +39,15 @@ Result<std::shared_ptr<DiskRing>> DiskRing::create(EventLoop& loop) {
   return made;
 }
 
-UringDisk::UringDisk(RawFile file, std::shared_ptr<DiskRing> ring, unsigned number)
-    : file_(std::move(file)), ring_(std::move(ring)), number_(number), slots_(Uring::kDepth) {
+UringDisk::UringDisk(RawFile file, std::shared_ptr<DiskRing> ring)
+    : file_(std::move(file)), ring_(std::move(ring)), slots_(Uring::kDepth) {
   for (std::size_t slot = Uring::kDepth; slot > 0; --slot) free_slots_.push_back(slot - 1);
 }
 
 Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop,
                                                      std::shared_ptr<DiskRing> ring) {
-  MOTE_TRY(const unsigned number, ring->ring_->take_file(file.fd.get()));
-  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), std::move(ring), number));
+  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), std::move(ring)));
+  MOTE_CHECK(made->add_file(made->file_.fd.get(), made->file_.in_memory));
   MOTE_TRY(made->retry_, loop.timer([&disk = *made] { disk.ready(); }));
   return made;
 }
@@ -57,37 +57,48 @@ Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& lo
   return create(std::move(file), loop, std::move(ring));
 }
 
+Result<unsigned> UringDisk::add_file(int fd, bool in_memory) {
+  MOTE_TRY(const unsigned number, ring().take_file(fd));
+  files_.push_back({.fd = fd, .number = number, .in_memory = in_memory});
+  return static_cast<unsigned>(files_.size() - 1);
+}
+
 UringDisk::~UringDisk() {
   drain();
-  ring().give_back(number_);
+  for (const File& file : files_) ring().give_back(file.number);
   if (ring_->user_ == this) ring_->user_ = nullptr;
 }
 
 // Requests in
 // ------------------------------------------------------------------------------------------------
 
-void UringDisk::start(DiskRequest request, std::uint64_t length, Done done) {
+void UringDisk::start_on(unsigned file, DiskRequest request, std::uint64_t length, Done done) {
   // In memory there is nothing to wait for, and the ring would hand most of it to a thread of the
   // kernel.
-  const bool now = file_.in_memory || (length == 0 && request.op != Op::kFlush);
+  const File& on = files_[file];
+  const bool now = on.in_memory || (length == 0 && request.op != Op::kFlush);
   if (now) {
-    Result<void> result = serve_now(file_.fd.get(), request, length);
+    Result<void> result = serve_now(on.fd, request, length);
     done(std::move(request), std::move(result));
     return;
   }
   if (free_slots_.empty()) {
     ++throttled_;
-    waiting_.push_back({std::move(request), length, std::move(done)});
+    waiting_.push_back({on.number, std::move(request), length, std::move(done)});
     return;
   }
-  launch(std::move(request), length, std::move(done));
+  launch(on.number, std::move(request), length, std::move(done));
 }
 
-void UringDisk::launch(DiskRequest request, std::uint64_t length, Done done) {
+void UringDisk::launch(unsigned file, DiskRequest request, std::uint64_t length, Done done) {
   const std::size_t slot = free_slots_.back();
   free_slots_.pop_back();
   Running& running = slots_[slot];
-  running = {.request = std::move(request), .done = std::move(done), .left = {}, .length = length};
+  running = {.file = file,
+             .request = std::move(request),
+             .done = std::move(done),
+             .left = {},
+             .length = length};
   running.offset = running.request.offset;
   running.left = running.request.buffers;
   take_off(running.left, 0);
@@ -99,21 +110,21 @@ void UringDisk::put(std::size_t slot) {
   const Running& running = slots_[slot];
   switch (running.request.op) {
     case Op::kRead:
-      ring().read(number_, running.left, running.offset, slot);
+      ring().read(running.file, running.left, running.offset, slot);
       break;
     case Op::kWrite:
-      ring().write(number_, running.left, running.offset, slot);
+      ring().write(running.file, running.left, running.offset, slot);
       break;
     case Op::kFlush:
-      ring().flush(number_, slot);
+      ring().flush(running.file, slot);
       break;
     case Op::kDiscard:
     case Op::kWriteZeroes:
       if (running.writes_zeroes) {
-        ring().write(number_, running.left, running.offset, slot);
+        ring().write(running.file, running.left, running.offset, slot);
       } else {
-        ring().allocate(number_, allocation_mode(running.request), running.offset, running.length,
-                        slot);
+        ring().allocate(running.file, allocation_mode(running.request), running.offset,
+                        running.length, slot);
       }
       break;
   }
@@ -190,7 +201,7 @@ void UringDisk::finish(std::size_t slot, Result<void> result) {
   if (!waiting_.empty()) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    launch(std::move(next.request), next.length, std::move(next.done));
+    launch(next.file, std::move(next.request), next.length, std::move(next.done));
   }
   done.done(std::move(done.request), std::move(result));
 }

@@ -46,6 +46,13 @@ class UringDisk final : public Disk {
   UringDisk& operator=(const UringDisk&) = delete;
   ~UringDisk() override;
 
+  // A file more that the disk's requests may be on: its number for start_on(). `fd` stays open as
+  // long as the disk; `in_memory` as RawFile has it. Errors: the ring has a file too many.
+  Result<unsigned> add_file(int fd, bool in_memory);
+  // As start(), on a file of add_file(), or on the disk's own, which is 0. Nothing was checked: the
+  // caller does that.
+  void start_on(unsigned file, DiskRequest request, std::uint64_t length, Done done);
+
   std::uint64_t size() const override { return file_.size; }
   Result<void> refresh() override { return file_.refresh(); }
   const DiskTraits& traits() const override { return file_.traits; }
@@ -57,11 +64,19 @@ class UringDisk final : public Disk {
   void set_completion_listener(CompletionListener* listener) override { listener_ = listener; }
 
  protected:
-  void start(DiskRequest request, std::uint64_t length, Done done) override;
+  void start(DiskRequest request, std::uint64_t length, Done done) override {
+    start_on(0, std::move(request), length, std::move(done));
+  }
 
  private:
+  struct File {
+    int fd = -1;
+    unsigned number = 0;  // at the ring
+    bool in_memory = false;
+  };
   // A request that the ring has, in a slot whose number is the operations' tag.
   struct Running {
+    unsigned file = 0;  // at the ring
     DiskRequest request;
     Done done;
     std::span<iovec> left;     // of its buffers
@@ -70,15 +85,16 @@ class UringDisk final : public Disk {
     bool writes_zeroes = false;  // by hand, as the host has no better way
   };
   struct Waiting {
+    unsigned file = 0;
     DiskRequest request;
     std::uint64_t length = 0;
     Done done;
   };
 
   friend class DiskRing;
-  UringDisk(RawFile file, std::shared_ptr<DiskRing> ring, unsigned number);
+  UringDisk(RawFile file, std::shared_ptr<DiskRing> ring);
   Uring& ring() { return *ring_->ring_; }
-  void launch(DiskRequest request, std::uint64_t length, Done done);
+  void launch(unsigned file, DiskRequest request, std::uint64_t length, Done done);
   void put(std::size_t slot);
   void reap();
   void advance(std::size_t slot, std::int32_t result);
@@ -88,7 +104,7 @@ class UringDisk final : public Disk {
 
   RawFile file_;
   std::shared_ptr<DiskRing> ring_;
-  const unsigned number_;   // of the file at the ring
+  std::vector<File> files_;
   EventLoop::Timer retry_;  // for a kernel without room
   CompletionListener* listener_ = nullptr;
   std::vector<Running> slots_;

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/result.h"
-#include "storage/qcow2/cursor.h"
-#include "storage/qcow2/image_file.h"
+#include "storage/cursor.h"
+#include "storage/image_file.h"
 #include "storage/qcow2/layout.h"
 #include "storage/qcow2/mapping.h"
 #include "storage/qcow2/refcounts.h"

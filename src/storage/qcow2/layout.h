@@ -6,7 +6,7 @@
 
 #include "base/result.h"
 #include "storage/qcow2/header.h"
-#include "storage/qcow2/image_file.h"
+#include "storage/image_file.h"
 
 namespace mote::storage::qcow2 {
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "storage/qcow2/image_file.h"
+#include "storage/image_file.h"
 
 namespace mote::storage::qcow2 {
 

@@ -151,9 +151,16 @@ TEST_F(UringDiskTest, DisksThatFollowEachOtherShareARing) {
   EXPECT_EQ(read_from(**disk), 'a');
   auto next = open_at(files[1].path(), *ring);
   ASSERT_TRUE(next) << next.error().text();
-  // Opened and not yet in place, and there is no room for a third.
+  // Opened and not yet in place; and when there is no room for one more, that is said.
   EXPECT_EQ(read_from(**disk), 'a');
+  std::vector<std::unique_ptr<UringDisk>> others;
+  for (unsigned i = 2; i < Uring::kFiles; ++i) {
+    auto other = open_at(files[2].path(), *ring);
+    ASSERT_TRUE(other) << other.error().text();
+    others.push_back(std::move(*other));
+  }
   EXPECT_FALSE(open_at(files[2].path(), *ring));
+  others.clear();
   *disk = std::move(*next);
   EXPECT_EQ(read_from(**disk), 'b');
   for (int turn = 0; turn < 5; ++turn) {

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-namespace mote::storage::qcow2 {
+namespace mote::storage {
 
 inline std::uint64_t total_length(std::span<const iovec> buffers) {
   std::uint64_t length = 0;
@@ -58,4 +58,4 @@ inline std::span<iovec> Cursor::take(std::uint64_t length) {
   return part_;
 }
 
-}  // namespace mote::storage::qcow2
+}  // namespace mote::storage

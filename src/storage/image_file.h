@@ -13,7 +13,7 @@
 #include "base/unique_fd.h"
 #include "storage/disk_file.h"
 
-namespace mote::storage::qcow2 {
+namespace mote::storage {
 
 class ImageFile {
  public:
@@ -41,6 +41,8 @@ class HostFile final : public ImageFile {
  public:
   // Errors as those of open_disk_file().
   static Result<std::unique_ptr<HostFile>> open(const std::string& path, Access access);
+  // A regular file that is not there yet, to read and write. Errors: there is something (kState).
+  static Result<std::unique_ptr<HostFile>> create(const std::string& path);
 
   std::uint64_t size() const override { return size_; }
   Result<void> read(std::span<iovec> buffers, std::uint64_t offset) override;
@@ -49,6 +51,8 @@ class HostFile final : public ImageFile {
   Result<void> grow(std::uint64_t size) override;
   bool punch(std::uint64_t offset, std::uint64_t length) override;
 
+  int fd() const { return fd_.get(); }
+  bool is_regular() const { return regular_; }
   // As Disk::identity().
   const std::string& identity() const { return identity_; }
 
@@ -65,4 +69,4 @@ class HostFile final : public ImageFile {
   std::string identity_;
 };
 
-}  // namespace mote::storage::qcow2
+}  // namespace mote::storage

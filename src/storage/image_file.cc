@@ -1,4 +1,4 @@
-#include "storage/qcow2/image_file.h"
+#include "storage/image_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -10,7 +10,7 @@
 
 #include "storage/sync_engine.h"
 
-namespace mote::storage::qcow2 {
+namespace mote::storage {
 namespace {
 
 // Fills with zeros what lies past `room` bytes, and returns the buffers that lie before.
@@ -41,6 +41,15 @@ Result<std::unique_ptr<HostFile>> HostFile::open(const std::string& path, Access
   MOTE_TRY(DiskFile file, open_disk_file(path, access));
   MOTE_TRY(const std::uint64_t size, disk_file_size(path, file.fd.get()));
   return std::unique_ptr<HostFile>(new HostFile(std::move(file), size));
+}
+
+Result<std::unique_ptr<HostFile>> HostFile::create(const std::string& path) {
+  DiskFile file;
+  auto fd = open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644);
+  if (!fd) return std::unexpected(std::move(fd.error()));
+  file.fd = std::move(*fd);
+  MOTE_TRY(file.identity, disk_file_identity(path, file.fd.get()));
+  return std::unique_ptr<HostFile>(new HostFile(std::move(file), 0));
 }
 
 Result<void> HostFile::read(std::span<iovec> buffers, std::uint64_t offset) {
@@ -81,4 +90,4 @@ bool HostFile::punch(std::uint64_t offset, std::uint64_t length) {
                      static_cast<off_t>(offset), static_cast<off_t>(length)) == 0;
 }
 
-}  // namespace mote::storage::qcow2
+}  // namespace mote::storage
