@@ -1,6 +1,8 @@
 """What an intruder may do in a monitor as it is used, with its walls together, and attacks that take more than calls."""
 
+import errno
 import os
+import signal
 import socket
 import subprocess
 
@@ -9,6 +11,7 @@ import pytest
 import api
 import attacks
 import jails
+import rings
 import walls
 from attacks import ATTACKS, unix
 from door import Result, call
@@ -61,3 +64,63 @@ def test_a_setuid_program_brings_no_rights(world):
         assert "nosuid" not in options and "noexec" not in options
         answer = intruder.make("machine", [call("execve", site.setuid_program, 0, 0)])
         assert answer.user == jails.UID, answer
+
+
+# A process that starts the monitor, and is not it.
+PARENT = ("sh", "-c", '"$@" & wait', "sh")
+
+
+def parent_of(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        return int(file.read().rpartition(") ")[2].split()[1])
+
+
+def lives(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+            return file.read().rpartition(") ")[2][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("thread", ["machine", "api", "vcpu", "worker"])
+def test_ends_with_its_parent_whatever_an_intruder_does(world, thread):
+    with walls.free(world, "--die-with-parent", command=PARENT) as (intruder, _):
+        pid = intruder.make(thread, [call("getpid")]).results[0]
+        assert parent_of(pid) == intruder.process.pid
+        # It works on for as long as it can.
+        intruder.send(thread, [call("getpid")], times=1 << 60)
+        intruder.process.kill()
+        jails.await_true("the monitor ends", lambda: not lives(pid), 5)
+
+
+def test_would_outlive_its_parent_without_filters(world):
+    with walls.free(world, "--die-with-parent", "--no-seccomp", command=PARENT) as (intruder, _):
+        answer = intruder.make("machine", [call("getpid"), call("prctl", 1, 0, 0, 0, 0)])
+        pid = answer.results[0]
+        intruder.process.kill()
+        intruder.process.wait()
+        # It answers still.
+        assert intruder.make("machine", [call("getpid")]).results == [pid] and parent_of(pid) != intruder.process.pid
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_a_disks_ring_does_nothing_but_its_disks_work(world):
+    """io_uring does what no filter sees. Its restrictions alone, as the intruder writes to the ring himself."""
+    with walls.free(world, "--no-seccomp") as (intruder, site):
+        ring = rings.Ring(intruder, site.pid)
+        assert ring.submit(rings.READV, rings.FIXED_FILE) == 512
+        for name, operation in rings.OTHERS.items():
+            assert ring.submit(operation, rings.FIXED_FILE) == -errno.EACCES, name
+        # Not of another file than the disk's either.
+        assert ring.submit(rings.READV) == -errno.EACCES
+        for register in (0, 2, 11):  # buffers, files, restrictions anew
+            answer = intruder.make("machine", [call("io_uring_register", ring.fd, register, 0, 0)])
+            assert answer.error in ("EACCES", "EINVAL", "EBADFD"), (register, answer)
+
+
+@pytest.mark.parametrize("thread", ["api", "vcpu", "worker"])
+def test_a_disks_ring_is_the_machine_threads(world, thread):
+    with walls.free(world) as (intruder, _):
+        intruder.make(thread, [call("io_uring_enter", 0, 0, 0, 0, 0, 0)])
+        assert intruder.bad_call() == ("io_uring_enter", BAD_CALL)

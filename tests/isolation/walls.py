@@ -149,11 +149,13 @@ def free(world, *flags, with_api=True, command=(), **more):
 
 
 @contextlib.contextmanager
-def jailed(world, *flags, user=jails.UID, monitor=("--no-seccomp",), with_api=True, output=None):
-    """A monitor in a jail, in which the world's directory lies at /host: (intruder, site)."""
+def jailed(world, *flags, user=jails.UID, monitor=("--no-seccomp",), with_api=True, size=None):
+    """A monitor in a jail, in which the world's directory lies at /host: (intruder, site). `size`: that of a filesystem of its own."""
     room = world.room()
     place = jails.Place(room)
     root = place.root()
+    if size:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", place.base], check=True)
     (root / "host").mkdir(parents=True)
     lay_out(root, user)
     probe.write(root / "probe")
@@ -172,6 +174,8 @@ def jailed(world, *flags, user=jails.UID, monitor=("--no-seccomp",), with_api=Tr
         # Lazily, as a monitor that was killed holds its own copy of the mount for a moment.
         subprocess.run(["umount", "--lazy", root / "host"], check=True)
         jails.await_true("the jail can be removed", lambda: place.clean_up().returncode == 0)
+        if size:
+            subprocess.run(["umount", place.base], check=True)
         shutil.rmtree(room)
 
 
