@@ -139,6 +139,8 @@ class Controller {
   // From here on `machine` is the microVM, in this state.
   void adopt_machine(std::unique_ptr<LiveMachine> machine, InstanceState state);
   Result<void> press_ctrl_alt_del();
+  // Of a paused machine, as machine::seal_layers().
+  Result<machine::VmConfig> seal_layers();
   Result<void> refuse_removal(std::string_view what, std::string_view id) const;
 
   template <typename D>

@@ -62,12 +62,57 @@ Result<void> override_vsock(const std::optional<VsockOverride>& wanted, machine:
   return {};
 }
 
-Result<void> override_files(const SnapshotLoad& load, machine::VmConfig& config) {
-  for (const DriveOverride& wanted : load.drive_overrides) {
+// The clone's own layer lies on all that the snapshot's drive was.
+Result<void> lay_over(const DriveOverride& wanted, virtio::BlockConfig& drive) {
+  std::vector<std::string> below = drive.layers;
+  below.push_back(*drive.path_on_host);
+  if (wanted.layers && wanted.layers->size() != below.size()) {
+    return fail(ErrorKind::kInvalid,
+                "drive_overrides: drive {} lies on {} files, and layers names {}",
+                json::quote(wanted.drive_id), below.size(), wanted.layers->size());
+  }
+  drive.layers = wanted.layers.value_or(std::move(below));
+  drive.path_on_host = wanted.path_on_host;
+  return {};
+}
+
+Result<void> override_drives(const std::vector<DriveOverride>& overrides,
+                             machine::VmConfig& config) {
+  std::vector<std::string_view> seen;
+  for (const DriveOverride& wanted : overrides) {
     MOTE_TRY(virtio::BlockConfig* const drive, find(config.drives, &virtio::BlockConfig::drive_id,
                                                     wanted.drive_id, "drive_overrides", "drive"));
+    if (std::ranges::find(seen, wanted.drive_id) != seen.end()) {
+      return fail(ErrorKind::kInvalid, "drive_overrides: drive {} is named twice",
+                  json::quote(wanted.drive_id));
+    }
+    seen.push_back(wanted.drive_id);
+    if (virtio::writes_layer(*drive)) {
+      MOTE_CHECK(lay_over(wanted, *drive));
+      continue;
+    }
+    if (wanted.layers && drive->format != virtio::DiskFormat::Overlay) {
+      return fail(ErrorKind::kInvalid,
+                  "drive_overrides: drive {} is not of format overlay, and has no layers",
+                  json::quote(wanted.drive_id));
+    }
     drive->path_on_host = wanted.path_on_host;
+    if (wanted.layers) drive->layers = *wanted.layers;
   }
+  for (const virtio::BlockConfig& drive : config.drives) {
+    if (!virtio::writes_layer(drive) || std::ranges::find(seen, drive.drive_id) != seen.end()) {
+      continue;
+    }
+    return fail(ErrorKind::kInvalid,
+                "drive_overrides: drive {} is of layers, of which the microVM needs one of its "
+                "own: name a path for it",
+                json::quote(drive.drive_id));
+  }
+  return {};
+}
+
+Result<void> override_files(const SnapshotLoad& load, machine::VmConfig& config) {
+  MOTE_CHECK(override_drives(load.drive_overrides, config));
   for (const PmemOverride& wanted : load.pmem_overrides) {
     MOTE_TRY(virtio::PmemConfig* const pmem,
              find(config.pmem, &virtio::PmemConfig::id, wanted.id, "pmem_overrides", "pmem"));

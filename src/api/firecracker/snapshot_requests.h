@@ -61,8 +61,11 @@ BOOST_DESCRIBE_STRUCT(VsockOverride, (), (uds_path, guest_cid))
 struct DriveOverride {
   std::string drive_id;
   std::string path_on_host;
+  // Of format overlay: other paths of all that the clone's layer lies on, lowest first. Absent: as
+  // the snapshot has them.
+  std::optional<std::vector<std::string>> layers = {};
 };
-BOOST_DESCRIBE_STRUCT(DriveOverride, (), (drive_id, path_on_host))
+BOOST_DESCRIBE_STRUCT(DriveOverride, (), (drive_id, path_on_host, layers))
 
 struct PmemOverride {
   std::string id;

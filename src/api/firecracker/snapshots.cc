@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "machine/fork.h"
+#include "machine/layers.h"
 #include "machine/snapshot.h"
 
 namespace mote::api::firecracker {
@@ -74,13 +75,21 @@ Result<machine::RestoreSource> map_memory(machine::FromDescriptors& from,
 
 }  // namespace
 
+Result<machine::VmConfig> Controller::seal_layers() {
+  return machine::seal_layers(
+      config_, [this](std::string_view id) { return machine_->find<virtio::Block>(id); });
+}
+
 Result<ForkAnswer> Controller::fork(Fork) {
   constexpr std::string_view kFork = "PUT /fork";
   MOTE_CHECK(after_start(kFork));
   const bool runs = state_ == InstanceState::Running;
   const auto began = std::chrono::steady_clock::now();
   if (runs) machine_->pause();
-  auto frozen = machine_->freeze(config_);
+  auto frozen = [this]() -> Result<machine::Frozen> {
+    MOTE_TRY(const machine::VmConfig saved, seal_layers());
+    return machine_->freeze(saved);
+  }();
   if (runs) MOTE_CHECK_WITHIN(machine_->run(), "{}: go on", kFork);
   const auto paused = std::chrono::steady_clock::now() - began;
   if (!frozen) return std::unexpected(std::move(frozen.error()).within(std::string(kFork)));
@@ -104,8 +113,11 @@ Result<void> Controller::create_snapshot(SnapshotCreate body) {
   const bool full = body.snapshot_type == SnapshotType::Full;
   const LatencyScope took(full ? latencies.vmm_full_create_snapshot
                                : latencies.vmm_diff_create_snapshot);
+  // What was written lies in layers of its own from here on, also where the rest fails.
+  auto saved = seal_layers();
+  if (!saved) return std::unexpected(std::move(saved.error()).within("PUT /snapshot/create"));
   MOTE_CHECK_WITHIN(machine_->create_snapshot(
-                        config_, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
+                        *saved, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
                         {.state = body.snapshot_path, .memory = body.mem_file_path},
                         fmt::format("mote-vmm {}", options_.version)),
                     "PUT /snapshot/create");
@@ -133,6 +145,8 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   if (body.mmds) MOTE_CHECK_WITHIN(data.put(metadata::json_text(*body.mmds)), "{}: mmds", kLoad);
   const SerialConfig serial = body.serial.value_or(serial_);
   MOTE_CHECK_WITHIN(check(serial), "{}: serial", kLoad);
+  auto layers = machine::NewLayers::make(config);
+  if (!layers) return std::unexpected(std::move(layers.error()).within(std::string(kLoad)));
   // From here on the log says what becomes of the load.
   if (body.logger) MOTE_CHECK_WITHIN(apply(*body.logger), "{}: logger", kLoad);
   auto source = map_memory(*from, config.machine, backend, options_.pages_lost, shell_.get());
@@ -154,6 +168,7 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
       return std::unexpected(std::move(ran.error()).within(fmt::format("{}: resume_vm", kLoad)));
     }
   }
+  layers->keep();
   config_ = std::move(config);
   serial_ = serial;
   adopt_machine(std::move(*machine),

@@ -34,6 +34,9 @@ struct Values {
   Fork fork;
   Pool pool;
   std::string pool_memory = "128M";
+  Layer layer;
+  std::string layer_size;
+  std::string layer_cluster;
   SeccompShow seccomp_show;
   SeccompCompile seccomp_compile;
 };
@@ -120,6 +123,50 @@ void describe_snapshot(CLI::App& app, Snapshot& snapshot) {
       add("rebase", Snapshot::What::kRebase, "Lay a memory file of changes over the one of before");
   rebase->add_option("BASE", snapshot.first, "The memory file that is to have them")->required();
   rebase->add_option("DIFF", snapshot.second, "The memory file of the changes")->required();
+}
+
+void describe_layer(CLI::App& app, Values& values) {
+  app.require_subcommand(1);
+  Layer& layer = values.layer;
+  const auto add = [&](const char* name, Layer::What what, const char* help) {
+    CLI::App* const command = app.add_subcommand(name, help);
+    command->parse_complete_callback([&layer, what] { layer.what = what; });
+    return command;
+  };
+  CLI::App* const create = add("create", Layer::What::kCreate, "Make a layer that holds nothing");
+  create->add_option("LAYER", layer.path, "Where nothing is yet")->required();
+  create->add_option("BELOW", layer.files,
+                     "What it lies on, lowest first: a raw image, then sealed layers");
+  create
+      ->add_option("--size", values.layer_size,
+                   "The disk's size, as 10G (default: of what it lies on)")
+      ->type_name("SIZE");
+  create
+      ->add_option("--cluster", values.layer_cluster,
+                   "4K to 64K (default: 4K up to 127G, more for larger disks)")
+      ->type_name("SIZE");
+  CLI::App* const info = add("info", Layer::What::kInfo, "Print what a layer says of itself");
+  info->add_option("LAYER", layer.path, "The layer")->required();
+  info->add_flag("--json", layer.json, "As JSON");
+  CLI::App* const check =
+      add("check", Layer::What::kCheck, "Read all of a layer's map; status 1: something is wrong");
+  check->add_option("LAYER", layer.path, "The layer")->required();
+  check->add_option("BELOW", layer.files, "What it is to lie on, lowest first");
+  CLI::App* const commit =
+      add("commit", Layer::What::kCommit, "Make one raw image of an image and the layers on it");
+  commit->add_option("IMAGE", layer.path, "The image that is made")->required();
+  commit->add_option("LAYERS", layer.files, "A raw image, then sealed layers, lowest first")
+      ->required();
+}
+
+Result<Request> finish_layer(Values values) {
+  if (!values.layer_size.empty()) {
+    MOTE_TRY(values.layer.size, engine::parse_size(values.layer_size));
+  }
+  if (!values.layer_cluster.empty()) {
+    MOTE_TRY(values.layer.cluster, engine::parse_size(values.layer_cluster));
+  }
+  return std::move(values.layer);
 }
 
 // `mote seccomp show`, and `mote seccomp compile` with the flags of Firecracker's seccompiler-bin.
@@ -235,7 +282,7 @@ std::unexpected<Error> nothing_to_do(bool api) {
   }
   return fail(ErrorKind::kInvalid,
               "what is to be done? mote run, mote doctor, mote api, mote metrics, mote snapshot, "
-              "mote fork, mote pool, mote seccomp; see mote --help");
+              "mote fork, mote pool, mote layer, mote seccomp; see mote --help");
 }
 
 ShowText version() { return {.text = "mote v" MOTE_VERSION "\n"}; }
@@ -266,6 +313,7 @@ Result<Request> chosen(const CLI::App& app, Values values) {
   if (is("doctor")) return values.doctor;
   if (is("metrics")) return values.metrics;
   if (is("snapshot")) return values.snapshot;
+  if (is("layer")) return finish_layer(std::move(values));
   if (is("fork")) return finish_fork(std::move(values.fork));
   if (is("pool")) return finish_pool(std::move(values));
   if (is("seccomp")) {
@@ -297,6 +345,7 @@ Result<Request> parse(std::span<const char* const> words) {
   CLI::App* const pool =
       app.add_subcommand("pool", "Keep shells ready, which snapshots and forks are loaded into");
   CLI::App* const snapshot = app.add_subcommand("snapshot", "Look at the files of snapshots");
+  CLI::App* const layer = app.add_subcommand("layer", "Make and look at layers of disks");
   CLI::App* const seccomp =
       app.add_subcommand("seccomp", "Show and make filters of mote-vmm's system calls");
   CLI::App* const version_command = app.add_subcommand("version", "Print the version");
@@ -309,6 +358,7 @@ Result<Request> parse(std::span<const char* const> words) {
   describe_snapshot(*snapshot, values.snapshot);
   describe_fork(*fork, values.fork.options);
   describe_pool(*pool, values);
+  describe_layer(*layer, values);
   describe_seccomp(*seccomp, values);
 
   // What follows `--` is the guest's: the library, which has ideas about brackets in values, never

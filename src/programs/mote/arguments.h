@@ -1,9 +1,11 @@
 // mote's command line.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "base/result.h"
 #include "engine/api_client.h"
@@ -47,8 +49,18 @@ struct Fork {
 struct Pool {
   engine::PoolOptions options;
 };
-using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, Fork, Pool, SeccompShow,
-                             SeccompCompile>;
+// The layers of disks. `files`: what it lies on, or what becomes an image.
+struct Layer {
+  enum class What { kCreate, kInfo, kCheck, kCommit };
+  What what = What::kInfo;
+  std::string path;
+  std::vector<std::string> files;
+  std::uint64_t size = 0;     // bytes; 0: not given
+  std::uint64_t cluster = 0;  // likewise
+  bool json = false;
+};
+using Request = std::variant<ShowText, Run, Doctor, Api, Metrics, Snapshot, Fork, Pool, Layer,
+                             SeccompShow, SeccompCompile>;
 
 // Whether the words (without the program's name) are `mote run ...`, whose mistakes have the status
 // of a run that was not possible.

@@ -7,6 +7,7 @@
 #include "base/json_describe.h"
 #include "base/unique_fd.h"
 #include "engine/doctor.h"
+#include "engine/layer_files.h"
 #include "engine/production.h"
 #include "engine/prometheus.h"
 #include "engine/snapshot_files.h"
@@ -120,6 +121,28 @@ int carry_out(const Fork& request) {
 int carry_out(const Pool& request) {
   const auto done = engine::keep_pool(request.options);
   return done ? 0 : refuse(1, done.error());
+}
+
+int carry_out(const Layer& request) {
+  constexpr int kStatusFailed = 2;
+  using What = Layer::What;
+  if (request.what == What::kInfo) {
+    const auto text = engine::layer_info(request.path, request.json);
+    if (!text) return refuse(kStatusFailed, text.error());
+    fmt::print("{}", *text);
+    return 0;
+  }
+  if (request.what == What::kCheck) {
+    const auto findings = engine::check_layer(request.path, request.files);
+    if (!findings) return refuse(kStatusFailed, findings.error());
+    for (const std::string& line : *findings) fmt::print("{}\n", line);
+    return findings->empty() ? 0 : 1;
+  }
+  const auto done =
+      request.what == What::kCreate
+          ? engine::create_layer(request.path, request.files, request.size, request.cluster)
+          : engine::commit_layers(request.path, request.files);
+  return done ? 0 : refuse(kStatusFailed, done.error());
 }
 
 int carry_out(const SeccompShow& request) {

@@ -23,14 +23,23 @@ Result<void> check_serial(const BlockConfig& config) {
 }
 
 Result<void> check_format(const BlockConfig& config) {
-  if (config.format == DiskFormat::Raw && config.backing_files) {
+  if (config.format != DiskFormat::Qcow2 && config.backing_files) {
     return fail(ErrorKind::kInvalid, "drive '{}': backing_files is for a drive of format qcow2",
                 config.drive_id);
   }
-  if (config.format == DiskFormat::Qcow2 && config.direct) {
+  if (config.format != DiskFormat::Raw && config.direct) {
     return fail(ErrorKind::kUnsupported,
-                "drive '{}': direct is not supported with format qcow2, whose tables are in the "
-                "host's page cache",
+                "drive '{}': direct is for a drive of format raw: the tables of the others are in "
+                "the host's page cache",
+                config.drive_id);
+  }
+  if (config.format != DiskFormat::Overlay && !config.layers.empty()) {
+    return fail(ErrorKind::kInvalid, "drive '{}': layers is for a drive of format overlay",
+                config.drive_id);
+  }
+  for (const std::string& layer : config.layers) {
+    if (!layer.empty() && layer.find('\0') == std::string::npos) continue;
+    return fail(ErrorKind::kInvalid, "drive '{}': layers has a text that is no path",
                 config.drive_id);
   }
   return {};
@@ -49,7 +58,7 @@ Result<void> check_socket(const BlockConfig& config) {
         Field{config.io_engine.has_value(), "io_engine"}, Field{config.direct, "direct"},
         Field{config.serial.has_value(), "serial"}, Field{config.num_queues != 1, "num_queues"},
         Field{config.format != DiskFormat::Raw, "format"},
-        Field{config.backing_files, "backing_files"}}) {
+        Field{config.backing_files, "backing_files"}, Field{!config.layers.empty(), "layers"}}) {
     if (!field.given) continue;
     return fail(ErrorKind::kInvalid,
                 "drive '{}': {} does not go with socket: that is up to the vhost-user backend",

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/json_rules.h"
 #include "base/result.h"
@@ -25,10 +26,11 @@ BOOST_DESCRIBE_ENUM(IoEngine, Sync, Async)
 
 // What the file at path_on_host holds: the disk's bytes, or an image of them. Never guessed: a
 // guest could write the header of an image into its raw disk.
-enum class DiskFormat { Raw, Qcow2 };
-BOOST_DESCRIBE_ENUM(DiskFormat, Raw, Qcow2)
+enum class DiskFormat { Raw, Qcow2, Overlay };
+BOOST_DESCRIBE_ENUM(DiskFormat, Raw, Qcow2, Overlay)
 constexpr auto json_names(DiskFormat) {
-  return std::array{json::name(DiskFormat::Raw, "raw"), json::name(DiskFormat::Qcow2, "qcow2")};
+  return std::array{json::name(DiskFormat::Raw, "raw"), json::name(DiskFormat::Qcow2, "qcow2"),
+                    json::name(DiskFormat::Overlay, "overlay")};
 }
 
 inline constexpr std::uint32_t kMaxBlockQueues = 32;  // a machine has no more processors
@@ -51,14 +53,22 @@ struct BlockConfig {
   std::uint32_t num_queues = 1;         // up to the number of vCPUs
   DiskFormat format = DiskFormat::Raw;
   bool backing_files = false;  // a qcow2 image may name files that the guest then reads
+  // What a layer (format overlay) lies on, lowest first: a raw image, then sealed layers.
+  std::vector<std::string> layers{};
 };
 BOOST_DESCRIBE_STRUCT(BlockConfig, (),
                       (drive_id, path_on_host, is_root_device, partuuid, is_read_only, cache_type,
                        io_engine, rate_limiter, socket, direct, serial, num_queues, format,
-                       backing_files))
+                       backing_files, layers))
 constexpr auto json_rules(const BlockConfig*) {
-  return std::array{json::sparse("direct"), json::sparse("serial"), json::sparse("num_queues"),
-                    json::sparse("format"), json::sparse("backing_files")};
+  return std::array{json::sparse("direct"),        json::sparse("serial"),
+                    json::sparse("num_queues"),    json::sparse("format"),
+                    json::sparse("backing_files"), json::sparse("layers")};
+}
+
+// Whether the drive writes a layer of its own.
+inline bool writes_layer(const BlockConfig& config) {
+  return config.format == DiskFormat::Overlay && !config.is_read_only.value_or(false);
 }
 
 // Whether the values make sense and are built, without a look at the host: the error names the

@@ -175,6 +175,14 @@ Result<void> Block::refresh() {
   return counted({});
 }
 
+Result<bool> Block::freeze(const std::string& sealed_path) {
+  settle_all();
+  auto sealed = disk_->freeze(sealed_path);
+  if (!sealed) return std::unexpected(std::move(sealed.error()).within(name_));
+  if (*sealed && origin_) origin_->config.layers.push_back(sealed_path);
+  return sealed;
+}
+
 // What the driver is told
 // ------------------------------------------------------------------------------------------------
 

@@ -72,6 +72,10 @@ class Block final : public Device, private storage::CompletionListener {
   // Looks at the size of the file anew.
   Result<void> refresh();
 
+  // What was written up to now is a layer for others to lie on, called `sealed_path`: as
+  // storage::Disk::freeze(). The driver hears nothing of it.
+  Result<bool> freeze(const std::string& sealed_path);
+
   DeviceTraits traits() const override;
   void read_config(std::uint32_t offset, std::span<std::byte> into) const override;
   Result<void> start(std::uint16_t index, Queue queue) override;

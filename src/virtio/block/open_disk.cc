@@ -1,5 +1,6 @@
 #include "virtio/block/open_disk.h"
 
+#include "storage/overlay/disk.h"
 #include "storage/qcow2/disk.h"
 #include "storage/raw_disk.h"
 
@@ -18,6 +19,19 @@ Result<std::unique_ptr<storage::Disk>> open_format(const BlockConfig& config, Ev
         path,
         {.access = access, .engine = engine, .ring = ring, .backing_files = config.backing_files},
         &loop);
+  }
+  if (config.format == DiskFormat::Overlay) {
+    // Where a flush means nothing, nothing waits for one.
+    const auto map_writes = config.cache_type == CacheType::Writeback
+                                ? storage::overlay::MapWrites::kOnFlush
+                                : storage::overlay::MapWrites::kThrough;
+    return storage::overlay::OverlayDisk::open(path,
+                                               {.below = config.layers,
+                                                .access = access,
+                                                .map_writes = map_writes,
+                                                .engine = engine,
+                                                .ring = ring},
+                                               &loop);
   }
   return storage::open_raw_disk(
       path,

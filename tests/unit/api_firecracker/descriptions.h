@@ -103,9 +103,13 @@ inline constexpr std::array kDescriptions{
                 "Mote's own: the serial number that the guest reads, at most 20 bytes; without it, "
                 "one made of the file's device and inode."},
     Description{"BlockConfig", "num_queues", "Mote's own: queues, from 1 to the number of vCPUs."},
-    Description{"BlockConfig", "format",
-                "Mote's own: what `path_on_host` holds, the disk's bytes or a qcow2 image. It is "
-                "never guessed."},
+    Description{
+        "BlockConfig", "format",
+        "Mote's own: what `path_on_host` holds: the disk's bytes, a qcow2 image, or a layer "
+        "over other files. It is never guessed."},
+    Description{"BlockConfig", "layers",
+                "Mote's own: of format overlay, what the layer lies on, lowest first: an image "
+                "that is the disk's bytes, then sealed layers."},
     Description{
         "BlockConfig", "backing_files",
         "Mote's own: whether a qcow2 image may name a backing file, which the guest then reads."},
@@ -141,7 +145,11 @@ inline constexpr std::array kDescriptions{
     Description{"DriveOverride", "drive_id", "The disk of the snapshot."},
     Description{"DriveOverride", "path_on_host",
                 "The file or block device that it gets in place of the one it had; at least as "
-                "large."},
+                "large. For a disk of format overlay, which must be named: where its own layer is "
+                "made."},
+    Description{"DriveOverride", "layers",
+                "Of a disk of format overlay: other paths of all that its layer lies on, lowest "
+                "first."},
     Description{"DriveUpdate", "drive_id", "The disk's id, as in the path."},
     Description{"DriveUpdate", "path_on_host",
                 "The file that takes the place of the present one, with what it holds and its "
