@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "config.h"
 #include "host.h"
 #include "leave.h"
@@ -39,9 +40,11 @@ static char* read_config(size_t* size) {
   return text;
 }
 
-int main(void) {
+int main(int argc, char** argv) {
   if (getpid() != 1) {
-    say("this is the first process of a guest; `mote run` starts it there");
+    if (argc > 1 && strcmp(argv[1], "watch-clones") == 0) return watch_clones(argv + 2);
+    say("this is the first process of a guest, which `mote run` starts; in others, "
+        "`mote-init watch-clones [COMMAND [ARG...]]` sets the clock of a clone and runs COMMAND");
     return 2;
   }
   mount_early();

@@ -1,0 +1,165 @@
+"""Two clones of one snapshot, loaded an hour later, each on a layer of its own over one image: they know who they are (address, name and
+hardware address, from their metadata), when they are, and share no random numbers; what one writes, no other sees."""
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+
+import pytest
+
+from api_client import ApiError, Client
+from harness import BOOT_SECONDS, IN_LAB, SERVICE, make_initrd, program
+
+pytestmark = [pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun"),
+              pytest.mark.unjailed("it names files of several monitors as it goes")]  # fmt: skip
+
+MIB = 1 << 20
+HOUR = 3600
+# What docs/clones.md has a guest run when it has become another machine.
+HOOK = f"""#!/bin/busybox sh
+export PATH=/bin
+from() {{ wget -qO- http://{SERVICE}/$1; }}
+name=$(from name) address=$(from address) mac=$(from mac)
+hostname $name
+ip link set eth0 down; ip link set eth0 address $mac; ip addr flush dev eth0
+ip addr add $address/24 dev eth0; ip link set eth0 up
+sector() {{ echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | head -c 16 | tr -d ' '; }}
+before=$(sector 0)
+printf '%-512s' "$name" | dd of=/dev/vda bs=512 count=1 conv=fsync 2>/dev/null
+echo "facts name=$(hostname) address=$(ip -4 addr show eth0 | sed -n 's/.*inet \\([0-9.]*\\).*/\\1/p')" \\
+  "mac=$(cat /sys/class/net/eth0/address) random=$(head -c 8 /dev/urandom | hexdump -v -e '1/1 "%02x"')" \\
+  "saved=$(sector 8) before=$before now=$(sector 0) generation=$MOTE_GENERATION time=$(date +%s)" >/dev/console
+"""
+INIT = f"""
+cat > /bin/hook <<'HOOK'
+{HOOK}
+HOOK
+chmod +x /bin/hook
+ip link set lo up; ip addr add 10.96.0.2/24 dev eth0; ip link set eth0 up; ip route add {SERVICE} dev eth0
+printf '%-512s' saved | dd of=/dev/vda bs=512 seek=8 count=1 conv=fsync 2>/dev/null
+echo clocksource=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
+mote-init watch-clones hook &
+echo ready=1
+while true; do sleep 0.2; ip route replace {SERVICE} dev eth0 2>/dev/null; done
+"""
+
+
+class Monitor:
+    def __init__(self, directory, name):
+        self.serial = directory / f"{name}.serial"
+        self.log = open(directory / f"{name}.out", "wb")
+        socket = directory / f"{name}.sock"
+        self.process = subprocess.Popen([str(program("mote-vmm")), "--api-sock", str(socket), "--id", name], stdin=subprocess.DEVNULL,
+                                        stdout=self.log, stderr=self.log)
+        self.until(socket.exists, "the socket")
+        self.api = Client(socket, timeout=BOOT_SECONDS)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+        self.log.close()
+
+    def said(self):
+        return self.serial.read_text(errors="replace") if self.serial.exists() else ""
+
+    def until(self, done, what, seconds=BOOT_SECONDS):
+        end = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < end and self.process.poll() is None, (what, self.said()[-3000:])
+            time.sleep(0.02)
+
+    def facts(self):
+        self.until(lambda: re.search(r"^facts .*time=\d+\r?$", self.said(), re.M), "what the guest says of itself")
+        return dict(re.findall(r"(\w+)=(\S*)", re.search(r"^facts (.*)$", self.said(), re.M)[1]))
+
+
+@contextlib.contextmanager
+def taps(*names):
+    for name in names:
+        subprocess.run(["ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr"], check=True)
+        subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    yield
+    for name in names:
+        subprocess.run(["ip", "link", "delete", name], check=False)
+
+
+def layer(*words, status=0):
+    done = subprocess.run([str(program("mote")), "layer", *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == status, done
+    return done.stdout
+
+
+def skip_an_hour(hours):
+    if IN_LAB:  # the machine is the test's own
+        time.clock_settime(time.CLOCK_REALTIME, time.time() + hours * HOUR)
+
+
+def start(directory, kernel):
+    (directory / "base").write_bytes(b"base".ljust(16) * (4 * MIB // 16))
+    layer("create", directory / "first.layer", directory / "base")
+    make_initrd(directory / "initrd", INIT, programs=[program("mote-init")])
+    first = Monitor(directory, "first")
+    api = first.api
+    api.put_boot_source(kernel_image_path=str(kernel), initrd_path=str(directory / "initrd"), boot_args="console=ttyS0 reboot=k panic=-1 quiet")
+    api.put_machine_config(vcpu_count=1, mem_size_mib=128)
+    api.put_drive("data", path_on_host=str(directory / "first.layer"), is_root_device=False, format="overlay", layers=[str(directory / "base")],
+                  cache_type="Writeback", io_engine="Async")  # fmt: skip
+    api.put_network_interface("eth0", host_dev_name="mclones0", guest_mac="06:00:ac:10:00:02")
+    api.put_mmds_config(network_interfaces=["eth0"], version="V1")
+    api.put_serial(serial_out_path=str(first.serial))
+    api.act("InstanceStart")
+    first.until(lambda: "ready=1" in first.said(), "the guest")
+    return first
+
+
+def load(directory, clone, number, **more):
+    clone.api.ask("PUT", "/snapshot/load", {
+        "snapshot_path": str(directory / "state"), "mem_backend": {"backend_type": "File", "backend_path": str(directory / "memory")},
+        "resume_vm": True, "network_overrides": [{"iface_id": "eth0", "host_dev_name": f"mclones{number}", "guest_mac": f"06:00:ac:10:01:0{number}"}],
+        "drive_overrides": [{"drive_id": "data", "path_on_host": str(directory / f"clone{number}.layer")}],
+        "serial": {"serial_out_path": str(clone.serial)},
+        "mmds": {"name": f"clone{number}", "address": f"10.96.0.1{number}", "mac": f"06:00:ac:10:01:0{number}"}, **more})  # fmt: skip
+
+
+def check_clone(clone, number, told, was_behind):
+    assert told["name"] == f"clone{number}" and told["address"] == f"10.96.0.1{number}", told
+    assert told["mac"] == f"06:00:ac:10:01:0{number}" and told["generation"] == "1", told
+    # Memory and disk are of one moment, and each clone's disk is its own.
+    assert told["saved"] == "saved" and told["before"] == "base" * 4 and told["now"] == f"clone{number}", told
+    assert abs(int(told["time"]) - time.time()) < 5 + BOOT_SECONDS / 30, (told, time.time())
+    behind = int(re.search(r"the clock was (-?\d+) ms behind", clone.said())[1])
+    assert not was_behind or behind > 1000, clone.said()
+    off = re.search(r"is (-?\d+) us off now", clone.said())
+    assert off is None or abs(int(off[1])) < 50_000, clone.said()
+
+
+def test_clones_know_who_and_when_they_are(tmp_path, kernel):
+    with taps("mclones0", "mclones1", "mclones2"), start(tmp_path, kernel) as first:
+        first.api.ask("PATCH", "/vm", {"state": "Paused"})
+        first.api.ask("PUT", "/snapshot/create", {"snapshot_path": str(tmp_path / "state"), "mem_file_path": str(tmp_path / "memory")})
+        first.api.ask("PATCH", "/vm", {"state": "Resumed"})
+        sealed = first.api.vm_config()["drives"][0]["layers"]
+        assert sealed[0] == str(tmp_path / "base") and len(sealed) == 2, sealed
+        assert "sealed" in layer("info", sealed[1]) and layer("check", *sealed[1:], sealed[0]) == ""
+        skip_an_hour(1)
+        try:
+            with Monitor(tmp_path, "one") as one, Monitor(tmp_path, "two") as two:
+                with pytest.raises(ApiError) as refused:
+                    load(tmp_path, one, 1, drive_overrides=[])
+                assert "name a path" in refused.value.message
+                load(tmp_path, one, 1)
+                load(tmp_path, two, 2, clock_realtime=True)
+                told = [one.facts(), two.facts()]
+                check_clone(one, 1, told[0], was_behind=IN_LAB)
+                check_clone(two, 2, told[1], was_behind=False)
+                assert told[0]["random"] != told[1]["random"]
+        finally:
+            skip_an_hour(-1)
+        layer("commit", tmp_path / "image", *sealed)
+        assert (tmp_path / "image").read_bytes()[8 * 512 : 8 * 512 + 5] == b"saved"
+        assert "facts" not in first.said(), "the one that was saved is no clone"
