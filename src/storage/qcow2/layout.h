@@ -5,8 +5,8 @@
 #include <cstdint>
 
 #include "base/result.h"
-#include "storage/qcow2/header.h"
 #include "storage/image_file.h"
+#include "storage/qcow2/header.h"
 
 namespace mote::storage::qcow2 {
 
