@@ -81,6 +81,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
   machine->add_vcpus(std::move(vcpus));
   machine->template_msrs_ = msrs_of_template(config);
+  // A guest for whose clock it is suddenly later is not to believe that it was stuck so long.
+  if (source.clock == arch::ClockStart::kNow) {
+    for (const auto& vcpu : machine->vcpus_) vcpu->note_pause();
+  }
   MOTE_CHECK(machine->start_vcpus(nullptr, std::move(shell->threads)));
   return machine;
 }
