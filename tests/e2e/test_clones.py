@@ -135,6 +135,7 @@ def check_clone(clone, number, told, was_behind):
     assert abs(int(told["time"]) - time.time()) < 5 + BOOT_SECONDS / 30, (told, time.time())
     behind = int(re.search(r"the clock was (-?\d+) ms behind", clone.said())[1])
     assert not was_behind or behind > 1000, clone.said()
+    assert "stall" not in clone.said(), "an hour at once is no hour of being stuck"
     off = re.search(r"is (-?\d+) us off now", clone.said())
     assert off is None or abs(int(off[1])) < 50_000, clone.said()
 
