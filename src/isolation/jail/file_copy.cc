@@ -37,15 +37,17 @@ FileCopy::FileCopy(const UniqueFd& from, UniqueFd to, std::uint64_t size)
     return;
   }
   from_ = std::move(*own);
-  thread_ = std::thread([this] { done_ = copy(from_, to_, size_); });
-}
-
-FileCopy::~FileCopy() {
-  if (thread_.joinable()) thread_.join();
+  auto worker = Worker::start(ThreadKind::kWorker, [this] { done_ = copy(from_, to_, size_); });
+  if (!worker) {
+    done_ = std::unexpected(std::move(worker.error()));
+    return;
+  }
+  worker_ = std::move(*worker);
+  worker_->keep_off_this_processor();
 }
 
 Result<void> FileCopy::wait() {
-  if (thread_.joinable()) thread_.join();
+  worker_.reset();
   to_.reset();
   if (!done_) return {};
   MOTE_CHECK_WITHIN(std::move(*done_), "copy the monitor into the jail");

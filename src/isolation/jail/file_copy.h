@@ -1,13 +1,14 @@
-// FileCopy fills a file with another's content, on a thread of its own: it takes about as long as
-// the rest of what a jail takes.
+// FileCopy fills a file with another's content, on a thread of its own and another processor: it
+// takes about as long as the rest of what a jail takes.
 #pragma once
 
 #include <sys/types.h>
 
+#include <memory>
 #include <optional>
-#include <thread>
 
 #include "base/unique_fd.h"
+#include "base/worker.h"
 
 namespace mote::isolation::jail {
 
@@ -18,8 +19,6 @@ class FileCopy {
   FileCopy(const UniqueFd& from, UniqueFd to, std::uint64_t size);
   FileCopy(const FileCopy&) = delete;
   FileCopy& operator=(const FileCopy&) = delete;
-  // Waits for it.
-  ~FileCopy();
 
   // Waits until all is copied and the file is closed: nobody can execute a file that somebody may
   // write. The error of what could not be read or written.
@@ -30,7 +29,7 @@ class FileCopy {
   UniqueFd to_;
   std::uint64_t size_ = 0;
   std::optional<Result<void>> done_ = {};
-  std::thread thread_;
+  std::unique_ptr<Worker> worker_;  // its end is waited for
 };
 
 }  // namespace mote::isolation::jail
