@@ -34,7 +34,8 @@ class FdSink final : public ByteSink {
 
  private:
   enum class Way {
-    kPlain,   // a regular file, or an open file of our own that is non-blocking
+    kPlain,   // a regular file, the null device, or an open file of our own that is non-blocking
+    kNoWait,  // a pipe: each write is told not to wait
     kSocket,  // send(2), which can be told not to wait
     kAsk,     // poll(2) first: the open file is shared and may wait
   };

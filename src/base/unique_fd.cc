@@ -3,12 +3,24 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
+#include <limits>
+
+#include "base/file.h"
 
 namespace mote {
+namespace {
+
+// Offsets are signed to the kernel, and -1 is none.
+Result<void> check_place(std::size_t size, std::uint64_t offset) {
+  constexpr std::uint64_t kLast = std::numeric_limits<off_t>::max();
+  if (offset <= kLast && size <= kLast - offset) return {};
+  return fail(ErrorKind::kInvalid, "{} bytes at offset {} are beyond any file", size, offset);
+}
+
+}  // namespace
 
 void UniqueFd::reset(int fd) {
   if (fd_ >= 0) ::close(fd_);
@@ -43,7 +55,7 @@ Result<UniqueFd> make_eventfd(unsigned initial) {
 Result<std::optional<std::size_t>> read_some(int fd, std::span<std::byte> into) {
   ssize_t count = 0;
   do {
-    count = ::read(fd, into.data(), into.size());
+    count = read_next(fd, into);
   } while (count < 0 && errno == EINTR);
   if (count >= 0) return static_cast<std::size_t>(count);
   if (errno == EAGAIN) return std::nullopt;
@@ -61,11 +73,11 @@ Result<std::optional<std::size_t>> write_some(int fd, std::span<const std::byte>
 }
 
 Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t offset) {
+  MOTE_CHECK(check_place(into.size(), offset));
   std::size_t done = 0;
   while (done < into.size()) {
-    // Not pread(2): disks need the call for vectors anyway, and a filter allows one less.
     const iovec rest{into.data() + done, into.size() - done};
-    const ssize_t count = ::preadv(fd, &rest, 1, static_cast<off_t>(offset + done));
+    const ssize_t count = read_buffers(fd, std::span(&rest, 1), static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail_errno(errno, "read {} bytes at offset {}", into.size(), offset);
     if (count == 0) break;
@@ -75,10 +87,11 @@ Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t off
 }
 
 Result<void> write_at(int fd, std::span<const std::byte> from, std::uint64_t offset) {
+  MOTE_CHECK(check_place(from.size(), offset));
   std::size_t done = 0;
   while (done < from.size()) {
     const iovec rest{const_cast<std::byte*>(from.data()) + done, from.size() - done};
-    const ssize_t count = ::pwritev(fd, &rest, 1, static_cast<off_t>(offset + done));
+    const ssize_t count = write_buffers(fd, std::span(&rest, 1), static_cast<off_t>(offset + done));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) return fail_errno(errno, "write {} bytes at offset {}", from.size(), offset);
     done += static_cast<std::size_t>(count);
@@ -118,7 +131,8 @@ void signal_eventfd(int fd) {
 
 std::uint64_t drain_eventfd(int fd) {
   std::uint64_t count = 0;
-  return ::read(fd, &count, sizeof count) == sizeof count ? count : 0;
+  const ssize_t taken = read_next(fd, std::as_writable_bytes(std::span(&count, 1)));
+  return taken == sizeof count ? count : 0;
 }
 
 }  // namespace mote

@@ -49,15 +49,15 @@ std::uint64_t allow_descriptors(std::uint64_t least);
 // An eventfd, non-blocking and close-on-exec.
 Result<UniqueFd> make_eventfd(unsigned initial = 0);
 
-// One read(2), restarted on EINTR: bytes read (0 at the end of the file), or nullopt where it would
+// One read, restarted on EINTR: bytes read (0 at the end of the file), or nullopt where it would
 // block.
 Result<std::optional<std::size_t>> read_some(int fd, std::span<std::byte> into);
 // One write(2), restarted on EINTR: bytes written, or nullopt where it would block.
 Result<std::optional<std::size_t>> write_some(int fd, std::span<const std::byte> from);
 
-// pread(2) until `into` is full or the file ends; returns the bytes read.
+// Reads until `into` is full or the file ends; returns the bytes read.
 Result<std::size_t> read_at(int fd, std::span<std::byte> into, std::uint64_t offset);
-// pwrite(2) until all of `from` is written.
+// Writes until all of `from` is written.
 Result<void> write_at(int fd, std::span<const std::byte> from, std::uint64_t offset);
 // write(2) until all is written; meant for blocking descriptors.
 Result<void> write_all(int fd, std::span<const std::byte> from);

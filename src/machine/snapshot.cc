@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "snapshot/describe.h"
@@ -88,7 +89,7 @@ Result<void> begin_with_old(const NewFile& file, std::uint64_t size) {
     return std::unexpected(old.error());
   }
   struct stat facts{};
-  if (::fstat(old->get(), &facts) < 0) return fail_errno(errno, "look at it");
+  if (!look_at(old->get(), facts)) return fail_errno(errno, "look at it");
   if (static_cast<std::uint64_t>(facts.st_size) > size) {
     return fail(ErrorKind::kInvalid,
                 "the file there has {} bytes, and guest memory {}: it is of another machine",
@@ -111,7 +112,7 @@ Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind,
 
 Result<void> check_memory_file(int fd, std::uint64_t size) {
   struct stat facts{};
-  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at it");
+  if (!look_at(fd, facts)) return fail_errno(errno, "look at it");
   if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInvalid, "it is no regular file");
   if (static_cast<std::uint64_t>(facts.st_size) < size) {
     return fail(ErrorKind::kInvalid, "it has {} bytes; the guest's memory has {}", facts.st_size,

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "network/tap_abi.h"
 
 namespace mote::network {
@@ -97,8 +98,7 @@ Result<void> Tap::use_lanes(unsigned count) {
 
 Result<std::optional<std::size_t>> Tap::receive(unsigned lane, std::span<const iovec> into) {
   while (true) {
-    const ssize_t length =
-        ::readv(queues_[lane].fd.get(), into.data(), static_cast<int>(into.size()));
+    const ssize_t length = read_buffers(queues_[lane].fd.get(), into, kNoOffset);
     if (length >= 0) return static_cast<std::size_t>(length);
     if (errno == EAGAIN) return std::nullopt;
     if (errno != EINTR) return frame_error(errno, name(), "receive from");
@@ -107,9 +107,7 @@ Result<std::optional<std::size_t>> Tap::receive(unsigned lane, std::span<const i
 
 Result<bool> Tap::send(unsigned lane, std::span<const iovec> frame) {
   while (true) {
-    if (::writev(queues_[lane].fd.get(), frame.data(), static_cast<int>(frame.size())) >= 0) {
-      return true;
-    }
+    if (write_buffers(queues_[lane].fd.get(), frame, kNoOffset) >= 0) return true;
     if (errno == EAGAIN) return false;
     if (errno != EINTR) return frame_error(errno, name(), "send to");
   }

@@ -3,6 +3,7 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <optional>
 #include <span>
 
+#include "base/file.h"
 #include "base/unique_fd.h"
 #include "snapshot/changed_pages.h"
 
@@ -66,14 +68,19 @@ std::span<const std::byte> bytes_of(const iovec& part) {
   return {static_cast<const std::byte*>(part.iov_base), part.iov_len};
 }
 
+// What is shorter than `size` gets as long.
+Result<void> make_as_long(int fd, std::uint64_t size) {
+  struct stat facts{};
+  if (!look_at(fd, facts)) return fail_errno(errno, "look at the file");
+  return static_cast<std::uint64_t>(facts.st_size) < size ? extend_file(fd, size) : Result<void>{};
+}
+
 // Calls `each(start, length, host, offset)` for every chunk of memory, `host` where it is plugged;
 // the file is as long as all of them before.
 template <typename Each>
 Result<void> each_chunk(const memory::GuestMemory& memory, int fd, Each&& each) {
   const std::vector<MemoryPart> parts = parts_of(memory);
-  if (::ftruncate(fd, static_cast<off_t>(size_of(parts))) < 0) {
-    return fail_errno(errno, "make the file {} bytes long", size_of(parts));
-  }
+  MOTE_CHECK(make_as_long(fd, size_of(parts)));
   std::uint64_t offset = 0;
   for (const MemoryPart& part : parts) {
     for (std::uint64_t at = 0; at < part.size; at += kChunk) {
@@ -156,8 +163,9 @@ Result<void> lay_over(int diff, int base) {
 
 Result<void> copy_file(int from, int fd) {
   if (::ioctl(fd, FICLONE, from) == 0) return {};
-  const off_t size = ::lseek(from, 0, SEEK_END);
-  if (size < 0 || ::ftruncate(fd, size) < 0) return fail_errno(errno, "make it as long as the old");
+  struct stat facts{};
+  if (!look_at(from, facts)) return fail_errno(errno, "look at the old file");
+  MOTE_CHECK(make_as_long(fd, static_cast<std::uint64_t>(facts.st_size)));
   return lay_over(from, fd);
 }
 

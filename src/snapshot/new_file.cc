@@ -1,61 +1,77 @@
 #include "snapshot/new_file.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
-#include <sys/file.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdio>
-#include <memory>
 #include <utility>
 
+#include "base/file.h"
 #include "base/json.h"
 
 namespace mote::snapshot {
 namespace {
+
+constexpr int kMostLinks = 40;  // as many as the kernel follows
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
+}
+
+// What the link at `path` says, as seen from where `path` is.
+Result<std::string> read_link(const std::string& path) {
+  std::array<char, PATH_MAX> text;
+  const ssize_t length = ::readlink(path.c_str(), text.data(), text.size());
+  if (length < 0) return fail_errno(errno, "follow the link {}", json::quote(path));
+  std::string to(text.data(), static_cast<std::size_t>(length));
+  return to.starts_with('/') ? to : directory_of(path) + to;
+}
 
 // Where a path leads, by way of links.
 Result<std::string> resolve(const std::string& path) {
   if (path.empty() || path.find('\0') != std::string::npos) {
     return fail(ErrorKind::kInvalid, "{} is no path of a file", json::quote(path));
   }
-  struct stat facts{};
-  if (::lstat(path.c_str(), &facts) < 0) {
-    if (errno == ENOENT) return path;
-    return fail_errno(errno, "look at {}", json::quote(path));
+  std::string place = path;
+  for (int links = 0; links <= kMostLinks; ++links) {
+    struct stat facts{};
+    if (!look_at(place, facts, AT_SYMLINK_NOFOLLOW)) {
+      if (errno == ENOENT && links == 0) return path;
+      return fail_errno(errno, "look at {}", json::quote(place));
+    }
+    if (S_ISREG(facts.st_mode)) return place;
+    if (!S_ISLNK(facts.st_mode))
+      return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
+    MOTE_TRY(place, read_link(place));
   }
-  if (S_ISREG(facts.st_mode)) return path;
-  if (S_ISLNK(facts.st_mode)) {
-    const std::unique_ptr<char, decltype(&::free)> real(::realpath(path.c_str(), nullptr), ::free);
-    if (!real) return fail_errno(errno, "follow the link {}", json::quote(path));
-    if (::stat(real.get(), &facts) == 0 && S_ISREG(facts.st_mode)) return std::string(real.get());
-  }
-  return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
+  return fail_errno(ELOOP, "follow the link {}", json::quote(path));
 }
 
 // Opens `name`, locked, so that of two who write the same file one is told. What a writer left that
-// was killed is written over.
+// was killed makes room.
 Result<UniqueFd> open_locked(const std::string& name, const std::string& target) {
   while (true) {
     MOTE_TRY(UniqueFd fd, open_file(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0644));
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0) {
-      if (errno != EWOULDBLOCK) return fail_errno(errno, "lock {}", json::quote(name));
+    if (!lock_file(fd.get(), FileLock::kAlone)) {
+      if (errno != EAGAIN) return fail_errno(errno, "lock {}", json::quote(name));
       return fail(ErrorKind::kState, "{} is being written by somebody else", json::quote(target));
     }
     // Whoever had it may have put it in place, or removed it, before we had the lock.
     struct stat ours{};
     struct stat named{};
-    if (::fstat(fd.get(), &ours) < 0) return fail_errno(errno, "look at {}", json::quote(name));
-    if (::stat(name.c_str(), &named) < 0 || ours.st_ino != named.st_ino ||
-        ours.st_dev != named.st_dev) {
+    if (!look_at(fd.get(), ours)) return fail_errno(errno, "look at {}", json::quote(name));
+    if (!look_at(name, named) || ours.st_ino != named.st_ino || ours.st_dev != named.st_dev) {
       continue;
     }
     if (!S_ISREG(ours.st_mode)) {
       return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(name));
     }
-    if (::ftruncate(fd.get(), 0) < 0) return fail_errno(errno, "empty {}", json::quote(name));
-    return fd;
+    if (ours.st_size == 0) return fd;
+    if (::unlink(name.c_str()) < 0) return fail_errno(errno, "remove {}", json::quote(name));
   }
 }
 
@@ -83,8 +99,7 @@ Result<void> NewFile::commit() {
     return fail_errno(errno, "put {} in place", json::quote(target_));
   }
   name_.clear();
-  const auto slash = target_.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : target_.substr(0, slash + 1);
+  const std::string directory = target_.contains('/') ? directory_of(target_) : ".";
   MOTE_TRY(const UniqueFd fd, open_file(directory, O_RDONLY | O_DIRECTORY));
   if (::fsync(fd.get()) < 0) return fail_errno(errno, "flush {}", json::quote(directory));
   return {};

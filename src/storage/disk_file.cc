@@ -2,10 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
+
+#include "base/file.h"
 
 namespace mote::storage {
 namespace {
@@ -39,24 +39,21 @@ std::string identity_of(const struct stat& status) {
 
 Result<std::string> disk_file_identity(const std::string& path, int fd) {
   struct stat status{};
-  if (::fstat(fd, &status) < 0) return fail_errno(errno, "look at '{}'", path);
+  if (!look_at(fd, status)) return fail_errno(errno, "look at '{}'", path);
   return identity_of(status);
 }
 
-bool is_in_memory(int fd) {
-  struct statfs status{};
-  if (::fstatfs(fd, &status) < 0) return false;
-  return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
-}
+// No others than files of tmpfs, of memfd and of hugetlbfs have seals, even if none can be set.
+bool is_in_memory(int fd) { return ::fcntl(fd, F_GET_SEALS) >= 0; }
 
 Result<DiskFile> open_disk_file(const std::string& path, Access access, int flags) {
   // Looked at before it is opened, as opening a pipe or a device can act on it; and again
   // afterwards, as it may be another by then.
   struct stat status{};
-  if (::stat(path.c_str(), &status) == 0) MOTE_CHECK(check_type(path, status.st_mode));
+  if (look_at(path, status)) MOTE_CHECK(check_type(path, status.st_mode));
   const int mode = access == Access::kReadOnly ? O_RDONLY : O_RDWR;
   MOTE_TRY(UniqueFd fd, open_file(path, mode | O_NONBLOCK | flags));
-  if (::fstat(fd.get(), &status) < 0) return fail_errno(errno, "look at '{}'", path);
+  if (!look_at(fd.get(), status)) return fail_errno(errno, "look at '{}'", path);
   MOTE_CHECK(check_type(path, status.st_mode));
   return DiskFile{.fd = std::move(fd),
                   .block_device = S_ISBLK(status.st_mode),
@@ -65,7 +62,7 @@ Result<DiskFile> open_disk_file(const std::string& path, Access access, int flag
 
 Result<std::uint64_t> disk_file_size(const std::string& path, int fd) {
   struct stat status{};
-  if (::fstat(fd, &status) < 0) return fail_errno(errno, "look at '{}'", path);
+  if (!look_at(fd, status)) return fail_errno(errno, "look at '{}'", path);
   if (!S_ISBLK(status.st_mode)) return static_cast<std::uint64_t>(status.st_size);
   std::uint64_t bytes = 0;
   if (::ioctl(fd, BLKGETSIZE64, &bytes) < 0) {

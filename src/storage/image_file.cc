@@ -8,6 +8,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/file.h"
 #include "storage/sync_engine.h"
 
 namespace mote::storage {
@@ -78,9 +79,7 @@ Result<void> HostFile::grow(std::uint64_t size) {
     return fail(ErrorKind::kResource, "the image needs {} bytes of a block device that has {}",
                 size, size_);
   }
-  if (::ftruncate(fd_.get(), static_cast<off_t>(size)) < 0) {
-    return fail_errno(errno, "make the image {} bytes long", size);
-  }
+  MOTE_CHECK_WITHIN(extend_file(fd_.get(), size), "the image");
   size_ = size;
   return {};
 }

@@ -4,13 +4,13 @@
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 
 #include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 
+#include "base/file.h"
 #include "base/log.h"
 
 namespace mote::storage {
@@ -39,7 +39,7 @@ DiskTraits describe(const DiskFile& file, Access access) {
   if (file.block_device) {
     traits.physical_block_size = sane_block(ask_device(fd, BLKPBSZGET));
     traits.optimal_io_size = ask_device(fd, BLKIOOPT);
-  } else if (struct stat status{}; ::fstat(fd, &status) == 0) {
+  } else if (struct stat status{}; look_at(fd, status)) {
     traits.physical_block_size = sane_block(static_cast<std::uint64_t>(status.st_blksize));
   }
   traits.discard_granularity = traits.physical_block_size;
@@ -62,7 +62,7 @@ Result<DirectAlignment> direct_alignment(const std::string& path, int fd) {
   alignas(kMostBlock) std::array<std::byte, kMostBlock> block;
   for (std::uint32_t size = kSectorSize; size <= kMostBlock; size *= 2) {
     const iovec buffer{block.data(), size};
-    if (::preadv(fd, &buffer, 1, 0) >= 0) return DirectAlignment{size, size};
+    if (read_buffers(fd, std::span(&buffer, 1), 0) >= 0) return DirectAlignment{size, size};
     if (errno != EINVAL) break;
   }
   return fail(ErrorKind::kUnsupported,

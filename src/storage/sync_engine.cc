@@ -7,6 +7,7 @@
 #include <climits>
 #include <vector>
 
+#include "base/file.h"
 #include "storage/disk.h"
 
 namespace mote::storage {
@@ -17,8 +18,8 @@ Result<void> transfer(const char* what, int fd, std::span<iovec> buffers, std::u
                       Call call) {
   take_off(buffers, 0);
   while (!buffers.empty()) {
-    const int count = static_cast<int>(std::min<std::size_t>(buffers.size(), IOV_MAX));
-    const ssize_t moved = call(fd, buffers.data(), count, static_cast<off_t>(offset));
+    const auto some = buffers.first(std::min<std::size_t>(buffers.size(), IOV_MAX));
+    const ssize_t moved = call(fd, some, static_cast<off_t>(offset));
     if (moved < 0 && errno == EINTR) continue;
     if (moved < 0) return fail_errno(errno, "{} a disk at offset {}", what, offset);
     if (moved == 0) {
@@ -46,11 +47,13 @@ constexpr int kZeroRange = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 }  // namespace
 
 Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {
-  return transfer("read", fd, buffers, offset, ::preadv);
+  return transfer("read", fd, buffers, offset, read_buffers);
 }
 
 Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {
-  return transfer("write", fd, buffers, offset, ::pwritev);
+  return transfer("write", fd, buffers, offset, [](int to, std::span<const iovec> some, off_t at) {
+    return write_buffers(to, some, at);
+  });
 }
 
 Result<void> write_zeroes(int fd, std::uint64_t offset, std::uint64_t length, bool may_unmap) {

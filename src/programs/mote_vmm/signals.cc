@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 
+#include "base/file.h"
 #include "programs/mote_vmm/exit_status.h"
 
 namespace mote::vmm {
@@ -114,7 +115,7 @@ Result<Signals> Signals::watch(EventLoop& loop, std::function<void(int)> handler
   MOTE_TRY(signals.watch_,
            loop.watch(fd, EPOLLIN, [fd, handler = std::move(handler)](std::uint32_t) {
              signalfd_siginfo info{};
-             while (::read(fd, &info, sizeof info) == sizeof info)
+             while (read_next(fd, std::as_writable_bytes(std::span(&info, 1))) == sizeof info)
                handler(static_cast<int>(info.ssi_signo));
            }));
   return signals;

@@ -1,11 +1,11 @@
 // How a disk of layers is opened, flushed and frozen.
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/overlay/disk.h"
@@ -26,7 +26,7 @@ Result<void> flush_directory(const std::string& path) {
 Result<void> swap_files(const std::string& path, const std::string& fresh,
                         const std::string& sealed) {
   struct stat there{};
-  if (::lstat(sealed.c_str(), &there) == 0) {
+  if (look_at(sealed, there, AT_SYMLINK_NOFOLLOW)) {
     return fail(ErrorKind::kState, "there is something at {}, where the sealed layer was to be",
                 json::quote(sealed));
   }
@@ -172,7 +172,7 @@ Result<bool> OverlayDisk::freeze(const std::string& sealed_path) {
   MOTE_CHECK(Layer::create(*file, header.size, header.cluster_bits, header.identity()));
   MOTE_CHECK(file->sync());
   const int fd = file->fd();
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) return fail_errno(errno, "lock {}", json::quote(fresh));
+  if (!lock_file(fd, FileLock::kAlone)) return fail_errno(errno, "lock {}", json::quote(fresh));
   MOTE_TRY(auto layer, Layer::open(std::move(file), access_, map_writes_));
   MOTE_CHECK(add_top_to_ring(fd));
   auto swapped = stack_.top().seal();
@@ -183,7 +183,7 @@ Result<bool> OverlayDisk::freeze(const std::string& sealed_path) {
     return detail::take_error(swapped);
   }
   guard.path.clear();
-  ::flock(fd_, LOCK_SH);
+  lock_file(fd_, FileLock::kShared);
   fd_ = fd;
   MOTE_CHECK(stack_.push(std::move(layer)));
   MOTE_CHECK(flush_directory(path_));

@@ -1,6 +1,5 @@
 #include "storage/overlay/stack.h"
 
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 #include <cstring>
 
 #include "base/checksum.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "storage/cursor.h"
@@ -41,10 +41,10 @@ Result<std::unique_ptr<HostFile>> open_regular(const std::string& path, Access a
 
 // Two that write one layer would ruin it, and who reads one that is written reads nonsense.
 Result<void> lock(const HostFile& file, Access access) {
-  if (::flock(file.fd(), (access == Access::kReadWrite ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0) {
+  if (lock_file(file.fd(), access == Access::kReadWrite ? FileLock::kAlone : FileLock::kShared)) {
     return {};
   }
-  if (errno != EWOULDBLOCK) return fail_errno(errno, "lock it");
+  if (errno != EAGAIN) return fail_errno(errno, "lock it");
   return fail(ErrorKind::kState, "it is in use by another microVM");
 }
 

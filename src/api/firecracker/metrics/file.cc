@@ -3,10 +3,11 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include <array>
+
+#include "base/file.h"
 
 namespace mote::api::firecracker {
 
@@ -42,7 +43,7 @@ bool MetricsFile::write(std::string_view line) {
        {.iov_base = const_cast<char*>(line.data()), .iov_len = line.size()}}};
   ssize_t written = 0;
   do {
-    written = ::writev(fd_.get(), parts.data(), parts.size());
+    written = write_buffers(fd_.get(), parts, kNoOffset);
   } while (written < 0 && errno == EINTR);
   if (written <= 0) return false;
   torn_ = static_cast<std::size_t>(written) < parts[0].iov_len + line.size();

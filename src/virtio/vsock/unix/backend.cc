@@ -1,5 +1,6 @@
 #include "virtio/vsock/unix/backend.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -11,6 +12,7 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/file.h"
 #include "base/log.h"
 #include "virtio/vsock/unix/stream.h"
 
@@ -95,7 +97,7 @@ Result<std::unique_ptr<UnixBackend>> UnixBackend::create(const std::string& path
   }
   std::unique_ptr<UnixBackend> backend(new UnixBackend(path, std::move(socket), loop, limits));
   struct stat status{};
-  if (::lstat(path.c_str(), &status) == 0) {
+  if (look_at(path, status, AT_SYMLINK_NOFOLLOW)) {
     backend->device_ = status.st_dev;
     backend->inode_ = status.st_ino;
   }
@@ -109,7 +111,8 @@ Result<std::unique_ptr<UnixBackend>> UnixBackend::create(const std::string& path
 
 UnixBackend::~UnixBackend() {
   struct stat status{};
-  if (::lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_) {
+  if (look_at(path_, status, AT_SYMLINK_NOFOLLOW) && status.st_dev == device_ &&
+      status.st_ino == inode_) {
     ::unlink(path_.c_str());
   }
 }
@@ -199,7 +202,8 @@ bool UnixBackend::hear(HalfOpen& client) {
     const std::string_view text(bytes.data(), static_cast<std::size_t>(seen));
     const std::size_t feed = text.find('\n');
     const std::size_t taken = feed == std::string_view::npos ? text.size() : feed + 1;
-    if (::read(client.fd.get(), bytes.data(), taken) == static_cast<ssize_t>(taken)) {
+    const auto line = std::as_writable_bytes(std::span(bytes)).first(taken);
+    if (read_next(client.fd.get(), line) == static_cast<ssize_t>(taken)) {
       client.line += text.substr(0, std::min(feed, taken));
       if (feed != std::string_view::npos) {
         introduce(client);
