@@ -13,6 +13,8 @@ std::string_view name_of(Filter filter) {
   switch (filter) {
     case Filter::kSetup:
       return "setup";
+    case Filter::kLaunch:
+      return "launch";
     case Filter::kVmm:
       return "vmm";
     case Filter::kServed:
@@ -31,6 +33,8 @@ Program built_in(Filter filter) {
   switch (filter) {
     case Filter::kSetup:
       return kSetupCode;
+    case Filter::kLaunch:
+      return kLaunchCode;
     case Filter::kVmm:
       return kVmmCode;
     case Filter::kServed:

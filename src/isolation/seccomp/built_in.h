@@ -10,7 +10,8 @@
 namespace mote::seccomp {
 
 enum class Filter : std::uint8_t {
-  kSetup,   // the machine thread from its start on; all others start under it
+  kSetup,   // the machine thread until the machine is made; all others start under it
+  kLaunch,  // the same where there is no API, and so no snapshot
   kVmm,     // the machine thread from before the guest's first instruction on
   kServed,  // the same where there is an API, whose clients may ask for more
   kApi,

@@ -21,7 +21,9 @@ constexpr std::size_t kMostClaims = 32;
 // What is larger becomes no program that the kernel takes.
 constexpr std::size_t kMostSteps = 4 * std::size_t{BPF_MAXINSNS};
 // So many values of one word are looked for one after the other; more are halved first.
-constexpr std::size_t kInARow = 4;
+constexpr std::size_t kInARow = 10;
+// Numbers among others, likewise: here the kernel goes through all of them.
+constexpr std::size_t kNumbersInARow = 3;
 
 // Against that of a number that is as good as any.
 constexpr std::uint64_t kOftenWeight = 256;
@@ -127,13 +129,27 @@ Result<Decision::Node> Decision::choose(std::span<const Case> cases, Node otherw
 // Numbers
 // ------------------------------------------------------------------------------------------------
 
+// Some single numbers, and all between and around them is alike.
+bool Decision::are_numbers_among_others(std::span<const Range> ranges) {
+  if (ranges.size() < 3 || ranges.size() % 2 == 0 || ranges.size() / 2 > kNumbersInARow)
+    return false;
+  for (std::size_t i = 1; i < ranges.size(); i += 2) {
+    const bool is_one = ranges[i + 1].first - ranges[i].first == 1;
+    if (!is_one || ranges[i + 1].node != ranges[0].node) return false;
+  }
+  return true;
+}
+
 Decision::Node Decision::among(std::span<const Range> ranges) {
   if (ranges.size() == 1) return ranges.front().node;
   constexpr std::uint8_t kNumber = offsetof(seccomp_data, nr);
-  // One number among others.
-  if (ranges.size() == 3 && ranges[0].node == ranges[2].node &&
-      ranges[2].first - ranges[1].first == 1) {
-    return ask({.word = kNumber, .value = ranges[1].first}, ranges[1].node, ranges[0].node);
+  if (are_numbers_among_others(ranges)) {
+    Node node = ranges[0].node;
+    for (std::size_t i = ranges.size() - 1; i > 0; i -= 2) {
+      const Range& one = ranges[i - 1];
+      node = ask({.word = kNumber, .value = one.first}, one.node, node);
+    }
+    return node;
   }
   std::uint64_t all = 0;
   for (const Range& range : ranges) all += range.weight;

@@ -78,6 +78,7 @@ class Decision {
     Node node = 0;
     std::uint64_t weight = 0;
   };
+  static bool are_numbers_among_others(std::span<const Range> ranges);
   Node among(std::span<const Range> ranges);
 
   std::vector<Step> steps_;

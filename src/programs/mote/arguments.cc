@@ -175,7 +175,7 @@ void describe_seccomp(CLI::App& app, Values& values) {
   CLI::App* const show =
       app.add_subcommand("show", "Print which system calls mote-vmm's threads may make, and why");
   show->add_option("THREAD", values.seccomp_show.thread,
-                   "setup, vmm, served, api, vcpu or worker (default: all)");
+                   "setup, launch, vmm, served, api, vcpu or worker (default: all)");
   show->add_flag("--json", values.seccomp_show.json, "As JSON, with each argument's comparison");
   SeccompCompile& compile = values.seccomp_compile;
   CLI::App* const command =

@@ -146,9 +146,10 @@ Result<std::string> seccomp_show(const SeccompShow& request) {
   if (!request.thread.empty()) {
     const auto found = std::ranges::find(rules, request.thread, &ThreadRules::name);
     if (found == rules.end()) {
-      return fail(ErrorKind::kInvalid,
-                  "there is no thread {}; those are setup, vmm, served, api, vcpu and worker",
-                  json::quote(request.thread));
+      return fail(
+          ErrorKind::kInvalid,
+          "there is no thread {}; those are setup, launch, vmm, served, api, vcpu and worker",
+          json::quote(request.thread));
     }
     rules = RuleSet{*found};
   }

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <optional>
 
 #include "base/json.h"
@@ -39,6 +40,8 @@ seccomp::Program find(Filter filter) {
   auto found = given->find(name_of(filter));
   if (found == given->end() && filter == Filter::kServed)
     found = given->find(name_of(Filter::kVmm));
+  if (found == given->end() && filter == Filter::kLaunch)
+    found = given->find(name_of(Filter::kSetup));
   return found == given->end() ? built_in(filter) : seccomp::Program(found->second);
 }
 
@@ -83,14 +86,16 @@ Result<seccomp::FilterMap> read_filters(const std::string& path) {
     if (filters.contains(name_of(needed))) continue;
     return fail(ErrorKind::kInvalid, "it lacks the filter '{}'", name_of(needed));
   }
-  for (const auto& [name, program] : filters) {
-    const auto is = [&](Filter filter) { return name == name_of(filter); };
-    if (is(Filter::kVmm) || is(Filter::kApi) || is(Filter::kVcpu) || is(Filter::kSetup) ||
-        is(Filter::kWorker) || is(Filter::kServed))
-      continue;
+  constexpr std::array kKnown{Filter::kVmm,    Filter::kApi,    Filter::kVcpu,  Filter::kSetup,
+                              Filter::kLaunch, Filter::kWorker, Filter::kServed};
+  for (const auto& filter : filters) {
+    const std::string& name = filter.first;
+    const auto is_known = [&](Filter known) { return name == name_of(known); };
+    if (std::ranges::any_of(kKnown, is_known)) continue;
     return fail(
         ErrorKind::kInvalid,
-        "it has a filter {}; those of mote-vmm are vmm, served, api, vcpu, setup and worker",
+        "it has a filter {}; those of mote-vmm are vmm, served, api, vcpu, setup, launch and "
+        "worker",
         json::quote(name));
   }
   return filters;
@@ -117,8 +122,12 @@ Result<void> confine(const Arguments& arguments) {
   // What looks at the sink's file first would be too late from a thread that may not.
   log::look_at_sink();
   set_thread_guard(guard);
-  MOTE_CHECK(seccomp::give_up_new_privileges());
-  return take(Filter::kSetup);
+  return seccomp::give_up_new_privileges();
+}
+
+Result<void> confine_for_setup(bool served) {
+  if (!the_filters().wanted) return {};
+  return take(served ? Filter::kSetup : Filter::kLaunch);
 }
 
 Result<void> confine_further(const machine::VmConfig& config, bool served) {

@@ -16,10 +16,15 @@ inline constexpr bool kHasFilters = false;
 inline constexpr bool kHasFilters = true;
 #endif
 
-// Makes the rules of files (file_rules.h) and takes the filters that the flags ask for: this thread
-// gets the one for setting up, and threads that start later get theirs. Before there are any. An
-// error: the file of --seccomp-filter is none or lacks a filter, or the kernel takes none.
+// Makes the rules of files (file_rules.h) and gets the filters ready that the flags ask for:
+// threads that start later get theirs. Before there are any. An error: the file of --seccomp-filter
+// is none or lacks a filter.
 Result<void> confine(const Arguments& arguments);
+
+// This thread, and what starts from it, does no more than setting up needs: before it looks at what
+// a file of the configuration says, and before a client of the API is listened to. An error: the
+// kernel takes no filter. `served`: there is an API, whose clients may load a snapshot.
+Result<void> confine_for_setup(bool served);
 
 // The machine of `config` is made, and its guest has not run yet: what only setting up needs is
 // given up. `served`: clients of an API may still ask for files.

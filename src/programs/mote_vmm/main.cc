@@ -68,6 +68,7 @@ Result<std::string> describe_snapshot(const std::string& path) {
 
 // Without an API: what the configuration file says, and nothing else.
 Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::Start start) {
+  MOTE_CHECK(confine_for_setup(/*served=*/false));
   // What is wrong with the configuration is told before what the host lacks.
   auto head_start = machine::HeadStart::make();
   MOTE_TRY(auto file, api::firecracker::read_config_file(*arguments.config_file));

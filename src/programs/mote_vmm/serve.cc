@@ -144,7 +144,9 @@ Result<void> Service::load_config(const std::string& text) {
 }
 
 Result<void> Service::start_server() {
+  // As early as can be: clients that look for the socket wait for its answer from here on.
   MOTE_TRY(auto listener, api::http::listen_at(arguments_.api_sock));
+  MOTE_CHECK(confine_for_setup(/*served=*/true));
   MOTE_CHECK(enter_file_rules(arguments_));
   MOTE_TRY(server_,
            api::http::ServerThread::start(
