@@ -20,6 +20,7 @@ bool look(int directory, const char* path, int flags, struct stat& into) {
   into.st_ino = found.stx_ino;
   into.st_nlink = found.stx_nlink;
   into.st_size = static_cast<off_t>(found.stx_size);
+  into.st_mtim = {.tv_sec = found.stx_mtime.tv_sec, .tv_nsec = found.stx_mtime.tv_nsec};
   into.st_blksize = static_cast<blksize_t>(found.stx_blksize);
   return true;
 }

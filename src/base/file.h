@@ -13,9 +13,9 @@
 
 namespace mote {
 
-// What the kernel says of a file (statx(2)): its type and rights, device, inode, links, size, block
-// size, and which device a special file is; nothing else of `into` is set. False, with errno: it
-// cannot be had. `flags` may be AT_SYMLINK_NOFOLLOW.
+// What the kernel says of a file (statx(2)): its type and rights, device, inode, links, size, time
+// of the last change, block size, and which device a special file is; nothing else of `into` is
+// set. False, with errno: it cannot be had. `flags` may be AT_SYMLINK_NOFOLLOW.
 bool look_at(int fd, struct stat& into);
 bool look_at(const std::string& path, struct stat& into, int flags = 0);
 

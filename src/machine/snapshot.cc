@@ -184,7 +184,7 @@ Result<LoadedState> read_snapshot(const std::string& path) {
 
 Result<LoadedState> read_snapshot_of(int fd, const std::string& name) {
   struct stat facts{};
-  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at {}", name);
+  if (!look_at(fd, facts)) return fail_errno(errno, "look at {}", name);
   const auto size = static_cast<std::uint64_t>(facts.st_size);
   if (!S_ISREG(facts.st_mode) || size > snapshot::kMaxStateFile) {
     return fail(ErrorKind::kInvalid, "{} is no state file", name);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/file.h"
 #include "memory/guest_memory.h"
 
 namespace mote::memory {
@@ -13,7 +14,7 @@ namespace {
 
 Result<void> check_file(int fd, std::size_t number, std::uint64_t total) {
   struct stat facts{};
-  if (::fstat(fd, &facts) < 0) return fail_errno(errno, "look at layer {} of memory", number);
+  if (!look_at(fd, facts)) return fail_errno(errno, "look at layer {} of memory", number);
   if (!S_ISREG(facts.st_mode)) {
     return fail(ErrorKind::kInvalid, "layer {} of memory is no regular file", number);
   }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "snapshot/state_file.h"
@@ -40,7 +41,7 @@ static_assert(kMagic.size() == sizeof(RawHeader::magic) && sizeof(PageRun) == 16
 
 Result<WorkingSetStamp> stamp_of(const std::array<std::byte, 16>& id, int memory_file) {
   struct stat facts{};
-  if (::fstat(memory_file, &facts) < 0) return fail_errno(errno, "look at the memory file");
+  if (!look_at(memory_file, facts)) return fail_errno(errno, "look at the memory file");
   return WorkingSetStamp{
       .id = id,
       .memory_size = static_cast<std::uint64_t>(facts.st_size),

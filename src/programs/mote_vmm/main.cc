@@ -10,6 +10,7 @@
 #include "api/firecracker/config_file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/thread_guard.h"
 #include "programs/mote_vmm/arguments.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
@@ -146,6 +147,7 @@ int main(int argc, char** argv) {
   // own.
   ::mallopt(M_ARENA_MAX, 1);
   mote::note_heap_start();
+  mote::note_thread();
   mote::vmm::Signals::block();
   mote::vmm::tell_faults();
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));

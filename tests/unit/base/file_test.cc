@@ -20,6 +20,8 @@ void expect_same(const struct stat& found, const struct stat& wanted) {
   EXPECT_EQ(found.st_ino, wanted.st_ino);
   EXPECT_EQ(found.st_nlink, wanted.st_nlink);
   EXPECT_EQ(found.st_size, wanted.st_size);
+  EXPECT_EQ(found.st_mtim.tv_sec, wanted.st_mtim.tv_sec);
+  EXPECT_EQ(found.st_mtim.tv_nsec, wanted.st_mtim.tv_nsec);
   EXPECT_EQ(found.st_blksize, wanted.st_blksize);
 }
 

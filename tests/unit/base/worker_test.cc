@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -96,6 +98,26 @@ TEST(Worker, KeepsOffAProcessorUntilItMayRoam) {
   });
   (*worker)->wait();
   EXPECT_TRUE(same);
+}
+
+std::atomic<pid_t> raised_in = 0;
+
+TEST(Worker, ASignalThatItRaisesIsItsOwn) {
+  ::signal(SIGUSR1, [](int) { raised_in = ::gettid(); });
+  pid_t its = 0;
+  {
+    auto worker = Worker::start(ThreadKind::kWorker, [&] {
+      its = ::gettid();
+      ::raise(SIGUSR1);
+    });
+    ASSERT_TRUE(worker);
+    (*worker)->wait();
+  }
+  EXPECT_EQ(raised_in, its);
+  note_thread();
+  ::raise(SIGUSR1);
+  EXPECT_EQ(raised_in, ::gettid());
+  ::signal(SIGUSR1, SIG_DFL);
 }
 
 }  // namespace
