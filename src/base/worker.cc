@@ -9,13 +9,39 @@
 
 namespace mote {
 
-Result<std::unique_ptr<Worker>> Worker::start(ThreadKind kind, Task first) {
-  std::unique_ptr<Worker> worker(new Worker(std::move(first)));
+namespace {
+
+// Refused where no other processor is left.
+void keep_off(pthread_t thread, int processor) {
+  cpu_set_t allowed;
+  if (processor < 0 || ::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
+  CPU_CLR(processor, &allowed);
+  ::pthread_setaffinity_np(thread, sizeof allowed, &allowed);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Worker>> Worker::start(std::unique_ptr<Worker> worker, ThreadKind kind) {
   try {
     worker->thread_ = std::thread([self = worker.get(), kind] { self->main(kind); });
   } catch (const std::system_error& error) {
     return fail_errno(error.code().value(), "start a thread");
   }
+  return worker;
+}
+
+Result<std::unique_ptr<Worker>> Worker::start(ThreadKind kind, Task first) {
+  return start(std::unique_ptr<Worker>(new Worker(std::move(first))), kind);
+}
+
+Result<std::unique_ptr<Worker>> Worker::start_elsewhere(ThreadKind kind, Task first) {
+  std::unique_ptr<Worker> worker(new Worker(std::move(first)));
+  {
+    MutexLock lock(worker->mutex_);
+    worker->not_here_ = ::sched_getcpu();
+  }
+  MOTE_TRY(worker, start(std::move(worker), kind));
+  keep_off(worker->thread_.native_handle(), ::sched_getcpu());
   return worker;
 }
 
@@ -51,17 +77,10 @@ void Worker::run_last(Task last) {
   changed_.notify_all();
 }
 
-void Worker::keep_off_this_processor() {
-  cpu_set_t allowed;
-  const int here = ::sched_getcpu();
-  if (here < 0 || ::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
-  CPU_CLR(here, &allowed);
-  // Refused where no other is left.
-  ::pthread_setaffinity_np(thread_.native_handle(), sizeof allowed, &allowed);
-}
-
 void Worker::roam() {
   cpu_set_t allowed;
+  MutexLock lock(mutex_);
+  not_here_ = -1;
   if (::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
   ::pthread_setaffinity_np(thread_.native_handle(), sizeof allowed, &allowed);
 }
@@ -76,6 +95,11 @@ Worker::Task Worker::next() {
 }
 
 void Worker::main(ThreadKind kind) {
+  {
+    // It may be first to run.
+    MutexLock lock(mutex_);
+    if (not_here_ >= 0 && ::sched_getcpu() == not_here_) keep_off(::pthread_self(), not_here_);
+  }
   enter_thread(kind);
   if (kind == ThreadKind::kWorker) log::name_thread("mote_worker");
   while (Task task = next()) task();

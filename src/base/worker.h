@@ -20,6 +20,10 @@ class Worker {
   // Starts a thread of that kind on `first`; without a task it waits for one. Errors: the host has
   // no thread for it.
   static Result<std::unique_ptr<Worker>> start(ThreadKind kind, Task first = {});
+  // The same on another processor than the caller's, where there is one: the scheduler may put a
+  // new thread behind whoever made it, or before it, though another processor is idle. Until
+  // roam().
+  static Result<std::unique_ptr<Worker>> start_elsewhere(ThreadKind kind, Task first = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   // Waits for what it does, and ends the thread.
@@ -31,16 +35,14 @@ class Worker {
   void run(Task next) EXCLUDES(mutex_);
   // Gives it the task that it ends with, for when it has done what it does now. Does not wait.
   void run_last(Task last) EXCLUDES(mutex_);
-  // Moves the thread to another processor than the caller's, where there is one: the scheduler may
-  // put a new thread behind whoever made it though another processor is idle. Until roam().
-  void keep_off_this_processor();
   // Lets the thread run wherever the caller may.
-  void roam();
+  void roam() EXCLUDES(mutex_);
   // Sends the thread a signal. Before its end has been waited for.
   void signal(int number) { ::pthread_kill(thread_.native_handle(), number); }
 
  private:
   explicit Worker(Task first) : task_(std::move(first)) {}
+  static Result<std::unique_ptr<Worker>> start(std::unique_ptr<Worker> worker, ThreadKind kind);
   void main(ThreadKind kind) EXCLUDES(mutex_);
   // Waits for the next task; empty: there is none any more.
   Task next() EXCLUDES(mutex_);
@@ -51,6 +53,7 @@ class Worker {
   Task last_ GUARDED_BY(mutex_);  // for when there is no other
   bool busy_ GUARDED_BY(mutex_) = false;
   bool ending_ GUARDED_BY(mutex_) = false;
+  int not_here_ GUARDED_BY(mutex_) = -1;  // a processor that it leaves at once
   std::thread thread_;
 };
 

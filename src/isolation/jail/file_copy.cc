@@ -37,13 +37,13 @@ FileCopy::FileCopy(const UniqueFd& from, UniqueFd to, std::uint64_t size)
     return;
   }
   from_ = std::move(*own);
-  auto worker = Worker::start(ThreadKind::kWorker, [this] { done_ = copy(from_, to_, size_); });
+  auto worker =
+      Worker::start_elsewhere(ThreadKind::kWorker, [this] { done_ = copy(from_, to_, size_); });
   if (!worker) {
     done_ = std::unexpected(std::move(worker.error()));
     return;
   }
   worker_ = std::move(*worker);
-  worker_->keep_off_this_processor();
 }
 
 Result<void> FileCopy::wait() {

@@ -79,9 +79,8 @@ cpu_set_t allowed_processors() {
 
 TEST(Worker, KeepsOffAProcessorUntilItMayRoam) {
   const cpu_set_t mine = allowed_processors();
-  auto worker = Worker::start(ThreadKind::kWorker);
+  auto worker = Worker::start_elsewhere(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
-  (*worker)->keep_off_this_processor();
   int kept = 0;
   (*worker)->run([&] {
     const cpu_set_t its = allowed_processors();
