@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "storage/overlay/stack.h"
 
@@ -37,7 +38,7 @@ Result<void> check_unused(const virtio::BlockConfig& drive) {
 // Whether it was made; else it was there.
 Result<bool> provide(const virtio::BlockConfig& drive) {
   struct stat there{};
-  if (::lstat(drive.path_on_host->c_str(), &there) == 0) {
+  if (look_at(*drive.path_on_host, there, AT_SYMLINK_NOFOLLOW)) {
     MOTE_CHECK(check_unused(drive));
     return false;
   }
