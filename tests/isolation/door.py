@@ -68,6 +68,7 @@ class Answer:
 
     def __init__(self, message=None, calls=0, data_size=0):
         self.user = struct.unpack("<I", message)[0] if message and len(message) == 4 else None
+        assert message is None or self.user is not None or len(message) >= data_size, message
         made = (len(message) - data_size) // 8 if message and self.user is None else 0
         self.results = list(struct.unpack(f"<{made}q", message[:8 * made])) if made else []
         self.data = message[8 * made:] if made else b""

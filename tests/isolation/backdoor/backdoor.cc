@@ -42,6 +42,7 @@ constexpr std::uint64_t kInt80 = kCopy + 2;  // a system call as programs of 32 
 
 constexpr std::size_t kMaxCalls = 32;
 constexpr std::size_t kPage = 4096;
+constexpr int kMoments = 50'000;  // of 0.2 ms each
 
 struct Request {
   Header header;
@@ -161,9 +162,11 @@ void* serve(void*) {
   } const hello;
   ::send(kDoor, &hello, sizeof hello.where + sizeof hello.text - 1, 0);
   for (std::size_t data_size = 0; take_request(data_size);) {
-    const pid_t thread = threads[request.header.thread % threads.size()];
+    const std::atomic<pid_t>& thread = threads[request.header.thread % threads.size()];
     answered = false;
-    if (thread == 0 || ::syscall(SYS_tgkill, ::getpid(), thread, knock_signal()) != 0) {
+    // One that was started may not have run yet.
+    for (int i = 0; i < kMoments && thread == 0; ++i) ::nanosleep(&moment, nullptr);
+    if (thread == 0 || ::syscall(SYS_tgkill, ::getpid(), thread.load(), knock_signal()) != 0) {
       constexpr char kNone[] = "There is no such thread";
       ::send(kDoor, kNone, sizeof kNone - 1, 0);
       continue;
