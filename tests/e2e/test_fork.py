@@ -4,7 +4,9 @@ import array
 import json
 import os
 import re
+import signal
 import socket
+import struct
 import subprocess
 import threading
 import time
@@ -112,8 +114,59 @@ def load(child, descriptors, **more):
     child.ask("PUT", "/snapshot/load", {**FROM_DESCRIPTORS, **more}, descriptors)
 
 
+def state_of(path):
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.settimeout(30)
+        stream.connect(str(path))
+        stream.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        return json.loads(stream.recv(65536).partition(b"\r\n\r\n")[2])["state"]
+
+
+def peer_of(path):
+    """The process that listens there."""
+    with socket.socket(socket.AF_UNIX) as stream:
+        stream.connect(str(path))
+        return struct.unpack("3i", stream.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+
+
+def wait_until(what):
+    end = time.monotonic() + BOOT_SECONDS
+    while not (found := what()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+def with_a_pool(directory, parent):
+    pool, children = directory / "pool", directory / "children"
+    children.mkdir()
+    keeper = subprocess.Popen([program("mote"), "pool", pool, "-n", "2", "--cpus", "2", "--memory", "192M"])
+    sockets = []
+    try:
+        shells = wait_until(lambda: len(found := list(pool.glob("shell-*.sock"))) == 2 and found)
+        ready = {peer_of(shell) for shell in shells}
+        own = {"drive_overrides": [{"drive_id": "d", "path_on_host": str(directory / "copy")}],
+               "vsock_override": {"uds_path": str(directory / "p{n}")}}  # fmt: skip
+        done = subprocess.run([program("mote"), "fork", parent.path, "-n", "3", "--directory", children, "--pool", pool, "--with", json.dumps(own)],
+                              capture_output=True, text=True, timeout=BOOT_SECONDS)  # fmt: skip
+        assert done.returncode == 0, done
+        sockets = done.stdout.split()
+        assert len(sockets) == 3 and all(state_of(path) == "Running" for path in sockets), done
+        assert ready <= {peer_of(path) for path in sockets}, "the pool's shells were taken"
+        fresh = wait_until(lambda: len(found := list(pool.glob("shell-*.sock"))) == 2 and found)
+        assert not ready & {peer_of(shell) for shell in fresh}
+        keeper.terminate()
+        assert keeper.wait(60) == 0
+        assert not list(pool.glob("*.sock*")) and all(state_of(path) == "Running" for path in sockets)
+    finally:
+        keeper.kill()
+        keeper.wait()
+        for path in sockets:
+            os.kill(peer_of(path), signal.SIGKILL)
+
+
 def test_linux_is_forked_and_its_child_again(tmp_path, kernel, monitors):
-    for name in ("disk", "copy"):
+    for name in ("disk", "copy", "copy1", "copy2", "copy3"):
         (tmp_path / name).write_bytes(b"disk" * 1024)
     parent = monitors("parent")
     parent.ask("PUT", "/machine-config", {"vcpu_count": 2, "mem_size_mib": 192, "forkable": True})
@@ -128,7 +181,7 @@ def test_linux_is_forked_and_its_child_again(tmp_path, kernel, monitors):
     bad = parent.tell()["bad"]
 
     def own(number):
-        return {"drive_overrides": [{"drive_id": "d", "path_on_host": str(tmp_path / "copy")}],
+        return {"drive_overrides": [{"drive_id": "d", "path_on_host": str(tmp_path / f"copy{number}")}],
                 "vsock_override": {"uds_path": str(tmp_path / f"v{number}"), "guest_cid": 3 + number}}  # fmt: skip
 
     descriptors = fork(parent)
@@ -142,6 +195,9 @@ def test_linux_is_forked_and_its_child_again(tmp_path, kernel, monitors):
     told = [parent.tell(), one.tell(), other.tell()]
     assert all(facts["count"] == "2" and facts["same"] == "yes" and facts["bad"] == bad for facts in told), told
     assert len({facts["random"] for facts in told}) == 3, "each is another machine"
+
+    # As a person does it, with a pool of shells that has fewer than are wanted.
+    with_a_pool(tmp_path, parent)
 
     # What one writes is its own: also in what is forked of it.
     assert one.tell("spoil")["same"] == "yes"

@@ -98,7 +98,9 @@ void Connection::answer(Request&& request, Handler& handler) {
   request.descriptors = std::exchange(taken_, {});
   Response response =
       std::exchange(too_many_, false)
-          ? refusal(fmt::format("more than {} descriptors came with the request", kMaxPassed))
+          ? refusal(fmt::format(
+                "more than {} descriptors came with the request, or than there is room for",
+                kMaxPassed))
           : handler(std::move(request));
   if (!response.descriptors.empty()) {
     enclosed_.push_back({.place = out_.size(), .descriptors = std::move(response.descriptors)});

@@ -1,6 +1,6 @@
 /* Writes to 64 MiB of memory, a word a page, says "ready", and then does nothing but look at its generation ID, which is
-   another as soon as it goes on in another machine: it prints one X each time. What it prints first after a load is thus
-   said by one of its first instructions there. */
+   another as soon as it goes on in another machine: it prints an X then, by one of its first instructions there, and
+   halts, so that it is in nobody's way. */
 #include "pvh.inc"
     .set GENERATION, 0xe0040           /* layout.h: kVmGenId */
     .set FIRST, 32 << 20
@@ -18,8 +18,8 @@ main:
     mov GENERATION, %eax
     cmp %ebx, %eax
     je 2b
-    mov %eax, %ebx
     mov $0x3f8, %dx
     mov $'X', %al
     out %al, %dx
-    jmp 2b
+3:  hlt
+    jmp 3b

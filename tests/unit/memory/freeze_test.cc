@@ -226,11 +226,14 @@ TEST(Freeze, ANamedPlaceIsWhereMemoryGoes) {
   put(parent, kMib, 3);
   ASSERT_TRUE(parent.freeze());
   std::vector<std::byte*> places;
+  std::vector<MappedMemory> rooms;
   for (const Range& range : two_ranges().ranges) {
     auto room = MappedMemory::map_aligned(range.size, 2 * kMib, PROT_NONE,
                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE);
     places.push_back(room->data());
+    rooms.push_back(std::move(*room));
   }
+  rooms.clear();
   {
     const auto child = GuestMemory::map_layers(two_ranges(), parent.layers(), places);
     ASSERT_TRUE(child) << child.error().text();
