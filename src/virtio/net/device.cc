@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "network/tap.h"
+#include "virtio/net/announce.h"
 #include "virtio/net/features.h"
 
 namespace mote::virtio {
@@ -100,6 +101,7 @@ Result<std::unique_ptr<Net>> Net::restore(const NetConfig& config, const DeviceS
   MOTE_CHECK(check(known));
   MOTE_TRY(auto net, create(known, services, std::move(link)));
   net->tell_config_ = state.guest_mac && net->mac_ != network::parse_mac(*state.guest_mac);
+  net->restored_ = true;
   net->active_ = state.active_queues;
   MOTE_CHECK(net->link_->use_lanes(net->active_));
   MOTE_CHECK(net->rx_limiter_->restore(state.rx_rate_limiter));
@@ -190,6 +192,7 @@ Result<void> Net::start(std::uint16_t index, Queue queue) {
       return {};
     case Role::kTransmit:
       transmitters_[index / 2]->start(std::move(queue));
+      if (std::exchange(restored_, false) && mac_) announce(*link_, *mac_);
       return {};
     case Role::kControl:
       control_.start(std::move(queue));

@@ -88,6 +88,7 @@ class Net final : public Device {
   std::optional<std::uint64_t> negotiated_;  // features; empty: no queue was started since a reset
   std::uint32_t active_ = 1;                 // pairs that the driver uses
   bool tell_config_ = false;                 // the driver of a restored device read another address
+  bool restored_ = false;  // and has not run since: the network is to learn where it is
   unsigned reported_ = 0;
 };
 

@@ -212,6 +212,35 @@ TEST_F(NetDeviceTest, ARenamedMacIsShown) {
   }
 }
 
+// A bridge learns from it where the guest is now; once, and only after a load.
+TEST_F(NetDeviceTest, AGuestThatIsElsewhereIsAnnounced) {
+  const NetConfig config{
+      .iface_id = "test", .host_dev_name = "tap", .guest_mac = "06:00:ac:10:00:02"};
+  build(config);
+  tx();
+  EXPECT_TRUE(link_->sent[0].empty());
+  drivers_.clear();
+  auto link = std::make_unique<FakeLink>();
+  FakeLink* const elsewhere = link.get();
+  auto restored = Net::restore(config, services_.get(), net_->save(), std::move(link));
+  ASSERT_TRUE(restored);
+  net_ = std::move(*restored);
+  for (int starts = 0; starts < 2; ++starts) {
+    queue(0);
+    tx();
+    drivers_.clear();
+  }
+  ASSERT_EQ(elsewhere->sent[0].size(), 1U);
+  const std::string mac("\x06\x00\xac\x10\x00\x02", 6);
+  const std::string& frame = elsewhere->sent[0].front();
+  EXPECT_EQ(frame.size(), kHeader + 60);
+  EXPECT_EQ(frame.substr(0, kHeader), std::string(kHeader, '\0'));
+  EXPECT_EQ(frame.substr(kHeader, 14), std::string(6, '\xff') + mac + "\x80\x35");
+  EXPECT_EQ(frame.substr(kHeader + 14, 14),
+            std::string("\x00\x01\x08\x00\x06\x04\x00\x03", 8) + mac);
+  EXPECT_EQ(frame.substr(kHeader + 32, 6), mac);
+}
+
 TEST_F(NetDeviceTest, AStateThatDoesNotFitIsRefused) {
   const NetConfig config{.iface_id = "test", .host_dev_name = "tap", .num_queues = 2};
   const auto refused = [&](auto spoil) {
