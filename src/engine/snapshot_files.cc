@@ -12,6 +12,7 @@
 #include "snapshot/memory_file.h"
 #include "snapshot/new_file.h"
 #include "snapshot/node.h"
+#include "snapshot/stamp.h"
 #include "snapshot/state_file.h"
 
 namespace mote::engine {
@@ -206,9 +207,18 @@ Result<void> rebase_snapshot(const std::string& base, const std::string& diff) {
                 "{} has {} bytes and {} {}: they are not of one machine's memory",
                 json::quote(base), size, json::quote(diff), changed);
   }
+  MOTE_TRY(const auto base_stamp, snapshot::read_stamp(old.get()));
+  MOTE_TRY(const auto diff_stamp, snapshot::read_stamp(changes.get()));
+  MOTE_CHECK_WITHIN(snapshot::check_order(base_stamp, diff_stamp), "lay {} over {}",
+                    json::quote(diff), json::quote(base));
   MOTE_TRY(snapshot::NewFile file, snapshot::NewFile::create(base));
   MOTE_CHECK_WITHIN(snapshot::copy_file(old.get(), file.fd()), "{}", json::quote(base));
   MOTE_CHECK_WITHIN(snapshot::lay_over(changes.get(), file.fd()), "{}", json::quote(diff));
+  if (base_stamp && diff_stamp) {
+    MOTE_TRY(const bool partial, snapshot::is_partial(old.get()));
+    MOTE_CHECK(
+        snapshot::write_stamp(file.fd(), *snapshot::merged(base_stamp, diff_stamp, partial)));
+  }
   return file.commit();
 }
 

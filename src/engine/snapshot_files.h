@@ -20,7 +20,8 @@ Result<std::string> inspect_snapshot(const std::string& path, const std::string&
 Result<std::vector<std::string>> diff_snapshots(const std::string& one, const std::string& other);
 
 // Lays the memory file of changes `diff` over the memory file `base`, which is whole or as it was
-// before, whatever happens. Errors: they are of different sizes, so of different machines.
+// before, whatever happens. Errors (kInvalid): they are of different sizes, so of different
+// machines; their stamps say that the changes are not since `base`.
 Result<void> rebase_snapshot(const std::string& base, const std::string& diff);
 
 }  // namespace mote::engine

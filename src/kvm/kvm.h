@@ -108,6 +108,10 @@ class Vcpu {
   // The virtual TSC's frequency.
   Result<std::uint32_t> tsc_khz() const;
   Result<void> set_tsc_khz(std::uint32_t khz) const;
+  // What the guest's TSC has more than the host's (modulo 2^64), scaled. An error (kUnsupported):
+  // KVM does not tell (before Linux 5.16).
+  Result<std::uint64_t> tsc_offset() const;
+  Result<void> set_tsc_offset(std::uint64_t offset) const;
   // KVM_KVMCLOCK_CTRL: tells the guest's watchdogs that it was paused. False: KVM would not; that
   // the guest has no kvmclock (yet) is no failure.
   bool note_pause() const;

@@ -23,6 +23,13 @@ Result<void> set(int fd, unsigned long request, const char* name, const T& value
   return {};
 }
 
+kvm_device_attr tsc_offset_attribute(std::uint64_t& offset) {
+  return {.flags = 0,
+          .group = KVM_VCPU_TSC_CTRL,
+          .attr = KVM_VCPU_TSC_OFFSET,
+          .addr = reinterpret_cast<std::uintptr_t>(&offset)};
+}
+
 #define MOTE_GET(type, request) get<type>(fd_.get(), (request), #request)
 #define MOTE_SET(request, value) set(fd_.get(), (request), #request, (value))
 
@@ -145,6 +152,19 @@ Result<std::uint32_t> Vcpu::tsc_khz() const {
 
 Result<void> Vcpu::set_tsc_khz(std::uint32_t khz) const {
   MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_TSC_KHZ, khz));
+  return {};
+}
+
+Result<std::uint64_t> Vcpu::tsc_offset() const {
+  std::uint64_t offset = 0;
+  const kvm_device_attr attribute = tsc_offset_attribute(offset);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_DEVICE_ATTR, &attribute));
+  return offset;
+}
+
+Result<void> Vcpu::set_tsc_offset(std::uint64_t offset) const {
+  const kvm_device_attr attribute = tsc_offset_attribute(offset);
+  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_SET_DEVICE_ATTR, &attribute));
   return {};
 }
 

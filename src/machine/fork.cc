@@ -24,6 +24,8 @@ Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
   }
   Frozen frozen;
   MOTE_TRY(frozen.state.machine, machine.save());
+  MOTE_TRY(const snapshot::Stamp stamp, machine.stamp());
+  frozen.moment = stamp.moment;
   MOTE_TRY(frozen.copied_bytes, machine.freeze_memory());
   frozen.layers = machine.memory().layers();
   frozen.state.memory = snapshot::parts_of(machine.memory());
@@ -34,7 +36,7 @@ Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
 }
 
 Result<std::vector<UniqueFd>> descriptors_of(const Frozen& frozen, const std::string& maker) {
-  MOTE_TRY(const std::vector<std::byte> bytes, state_bytes(frozen.state, maker));
+  const std::vector<std::byte> bytes = state_bytes(frozen.state, maker, frozen.moment);
   UniqueFd state(::memfd_create("microvm-state", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!state) return fail_errno(errno, "create a memfd for the state");
   MOTE_CHECK(write_at(state.get(), bytes, 0));
@@ -73,7 +75,7 @@ Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig
                                       const Shell* shell) {
   const SnapshotState& state = from.loaded.state;
   if (!state.forked) {
-    return map_open_snapshot(state, config, std::move(from.memory.front()), shell);
+    return map_open_snapshot(from.loaded, config, std::move(from.memory.front()), shell);
   }
   MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
   if (state.memory.size() != wanted.ranges.size()) {

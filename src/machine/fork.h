@@ -17,6 +17,7 @@ struct Frozen {
   SnapshotState state;
   memory::Layers layers;
   std::uint64_t copied_bytes = 0;  // by freezing
+  snapshot::MomentId moment{};
 };
 
 // Freezes `machine`, which is paused and whose configuration is `config`; it may run on at once.

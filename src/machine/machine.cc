@@ -1,5 +1,7 @@
 #include "machine/machine.h"
 
+#include <sys/random.h>
+
 #include <algorithm>
 
 #include "arch/x86_64/cpuid.h"
@@ -46,6 +48,7 @@ Result<void> Machine::run() {
   input_started_ = true;
   MOTE_CHECK(start_vcpus(nullptr));
   if (const auto begin = std::exchange(begin_, nullptr)) begin();
+  stamp_.reset();
   rendezvous_.give(Rendezvous::Order::kRun, [] {});
   return {};
 }
@@ -75,6 +78,10 @@ Result<MachineState> Machine::save() {
     state.vcpus.push_back(std::move(saved));
   }
   MOTE_TRY(state.vm, arch::save_vm(vm_));
+  const std::uint32_t host_khz = vm_.tsc_khz().value_or(0);
+  for (std::size_t i = 0; i < vcpus_.size(); ++i) {
+    MOTE_CHECK(arch::settle_tsc(vcpus_[i]->vcpu(), state.vm.clock, host_khz, state.vcpus[i].msrs));
+  }
   state.board = board_->save();
   if (metadata_) state.metadata = metadata_->save();
   for (const AttachedDevice& device : devices_) {
@@ -88,6 +95,24 @@ Result<MachineState> Machine::save() {
                              .device = std::move(own)});
   }
   return state;
+}
+
+Result<snapshot::Stamp> Machine::stamp() {
+  if (stamp_) return *stamp_;
+  snapshot::Stamp fresh;
+  if (::getrandom(fresh.moment.data(), fresh.moment.size(), 0) !=
+      static_cast<ssize_t>(fresh.moment.size())) {
+    return fail_errno(errno, "random bytes for the name of a snapshot");
+  }
+  // Untracked changes are all since the start or the load, and fit whatever was saved since.
+  if (memory_.config().track_dirty_pages) fresh.previous = saved_moment_;
+  stamp_ = fresh;
+  return fresh;
+}
+
+void Machine::note_saved() {
+  memory_.clear_dirty();
+  if (stamp_) saved_moment_ = stamp_->moment;
 }
 
 Result<void> Machine::collect_dirty_pages() {

@@ -29,6 +29,7 @@
 #include "memory/address_space.h"
 #include "memory/guest_memory.h"
 #include "metadata/service.h"
+#include "snapshot/stamp.h"
 #include "virtio/kinds.h"
 
 namespace mote::machine {
@@ -60,6 +61,8 @@ struct RestoreSource {
   std::function<void()> begin = {};
   // What was made of the machine before, where it was.
   std::unique_ptr<Shell> shell = {};
+  // Which moment it is, where that is known.
+  std::optional<snapshot::MomentId> moment = {};
 };
 
 class Machine {
@@ -95,6 +98,10 @@ class Machine {
   Result<std::uint64_t> freeze_memory() REQUIRES(kMachineThread) { return memory_.freeze(); }
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
+  // What a snapshot of a paused machine is stamped with: the same until it has run.
+  Result<snapshot::Stamp> stamp() REQUIRES(kMachineThread);
+  // Everything is saved, and the next snapshot may be of changes since.
+  void note_saved() REQUIRES(kMachineThread);
   // Ends the VM from outside; on_end() follows. From the machine thread or a
   // vCPU's.
   void end(devices::End end) EXCLUDES(end_mutex_);
@@ -173,7 +180,9 @@ class Machine {
   std::unique_ptr<metadata::Service> metadata_;  // null: the guest has none
   std::vector<AttachedDevice> devices_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
-  std::vector<std::uint32_t> template_msrs_;  // saved besides those that are saved anyway
+  std::optional<snapshot::Stamp> stamp_;            // of this pause
+  std::optional<snapshot::MomentId> saved_moment_;  // of the last snapshot, or the one loaded
+  std::vector<std::uint32_t> template_msrs_;        // saved besides those that are saved anyway
   bool input_started_ = false;
   bool finished_ = false;
   // Dies with the machine, so that what was posted knows.

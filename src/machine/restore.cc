@@ -52,6 +52,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   // What brings memory ends before memory does, also after an error.
   machine->memory_source_ = std::move(source.keep);
   machine->begin_ = std::move(source.begin);
+  machine->saved_moment_ = source.moment;
   const kvm::Vm& vm = machine->vm_;
   const bool made_before = !shell->vcpus.empty();
   if (made_before) {
@@ -74,8 +75,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(check_processors(*head_start.cpuid, state));
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(vm, state.vm, source.clock));
+  MOTE_TRY(const kvm_clock_data now, vm.clock());
+  const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
   for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i]), "vCPU {}", i);
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
   }
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));

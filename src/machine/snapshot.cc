@@ -1,12 +1,14 @@
 #include "machine/snapshot.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 
 #include <algorithm>
+#include <array>
+#include <cstdio>
 
+#include "arch/x86_64/layout.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -20,13 +22,12 @@ namespace {
 using snapshot::MemoryPart;
 using snapshot::NewFile;
 
-Result<snapshot::Header> make_header(const std::string& maker) {
-  snapshot::Header header{.maker = maker, .created = static_cast<std::uint64_t>(::time(nullptr))};
-  if (::getrandom(header.id.data(), header.id.size(), 0) !=
-      static_cast<ssize_t>(header.id.size())) {
-    return fail_errno(errno, "make an id for the snapshot");
-  }
-  return header;
+// Where a machine's page of VMClock lies, its end is free for the stamp.
+static_assert(snapshot::kStampAt ==
+              arch::layout::kVmClock + arch::layout::kVmClockSize - snapshot::kStampSize);
+
+bool has_room_for_stamp(const MachineState& state) {
+  return state.board.vmclock.address == arch::layout::kVmClock;
 }
 
 bool same(const MemoryPart& one, const MemoryPart& other) {
@@ -81,11 +82,13 @@ Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<M
   return {};
 }
 
-// Has `file` begin as the file whose place it takes, where there is one.
-Result<void> begin_with_old(const NewFile& file, std::uint64_t size) {
+// Has `file` begin as the file whose place it takes, where there is one, which changes with the
+// stamp `changes` are to be laid over. The stamp that it is to have then.
+Result<std::optional<snapshot::Stamp>> begin_with_old(
+    const NewFile& file, std::uint64_t size, const std::optional<snapshot::Stamp>& changes) {
   const auto old = open_file(file.target(), O_RDONLY | O_NONBLOCK);
   if (!old) {
-    if (old.error().kind() == ErrorKind::kNotFound) return {};
+    if (old.error().kind() == ErrorKind::kNotFound) return changes;
     return std::unexpected(old.error());
   }
   struct stat facts{};
@@ -95,19 +98,27 @@ Result<void> begin_with_old(const NewFile& file, std::uint64_t size) {
                 "the file there has {} bytes, and guest memory {}: it is of another machine",
                 facts.st_size, size);
   }
-  return snapshot::copy_file(old->get(), file.fd());
+  MOTE_TRY(const auto stamp, snapshot::read_stamp(old->get()));
+  MOTE_CHECK(snapshot::check_order(stamp, changes));
+  MOTE_TRY(const bool partial, snapshot::is_partial(old->get()));
+  MOTE_CHECK(snapshot::copy_file(old->get(), file.fd()));
+  return snapshot::merged(stamp, changes, partial);
 }
 
-Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind,
-                          const NewFile& file) {
+// `stamp`: what is to be in the file, where there is room for it.
+Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind, const NewFile& file,
+                          const std::optional<snapshot::Stamp>& stamp) {
+  if (stamp) MOTE_CHECK(memory.write(snapshot::kStampAt, snapshot::to_bytes(*stamp)));
   if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd());
   if (memory.was_frozen() && !memory.config().track_dirty_pages) {
     return fail(ErrorKind::kState,
                 "what has changed cannot be told of a microVM that can be forked, unless "
                 "track_dirty_pages notes it");
   }
-  MOTE_CHECK(begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory))));
-  return snapshot::write_changes(memory, file.fd());
+  MOTE_TRY(const auto whole,
+           begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory)), stamp));
+  MOTE_CHECK(snapshot::write_changes(memory, file.fd()));
+  return whole ? snapshot::write_stamp(file.fd(), *whole) : Result<void>{};
 }
 
 Result<void> check_memory_file(int fd, std::uint64_t size) {
@@ -140,21 +151,68 @@ Result<LoadedState> read_snapshot_text(const std::string& text, const std::strin
   return LoadedState{.header = std::move(file->header), .state = std::move(*state)};
 }
 
+Result<void> check_stamp(int fd, const snapshot::MomentId& wanted) {
+  MOTE_TRY(const auto found, snapshot::read_stamp(fd));
+  return snapshot::check_moment(found, wanted);
+}
+
+// The memory of `loaded`, at `path` or, where whoever wrote it ended before it was in place, under
+// the name that it had until then.
+Result<UniqueFd> open_memory_of(const LoadedState& loaded, const std::string& path) {
+  auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
+  if (!loaded.state.stamped || (fd && check_stamp(fd->get(), loaded.header.id))) return fd;
+  const auto other = NewFile::unplaced_name(path);
+  if (!other) return fd;
+  auto unplaced = open_file(*other, O_RDONLY | O_NONBLOCK);
+  if (!unplaced || !check_stamp(unplaced->get(), loaded.header.id)) return fd;
+  log::warning("the memory of this state is at {}: who saved it ended before it was in place",
+               json::quote(*other));
+  return unplaced;
+}
+
+// Puts memory in place that an earlier snapshot at `paths` has left under its other name, before it
+// is written over: the state there is of it. What cannot be told is none.
+void finish_interrupted(const SnapshotPaths& paths) {
+  const auto name = NewFile::unplaced_name(paths.memory);
+  if (!name) return;
+  const auto fd = open_file(*name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (!fd || !lock_file(fd->get(), FileLock::kAlone)) return;
+  const auto text = snapshot::read_bytes_of(paths.state);
+  if (!text) return;
+  const auto header = snapshot::read_header(std::as_bytes(std::span(*text)));
+  if (header && check_stamp(fd->get(), header->id)) {
+    ::rename(name->c_str(), name->substr(0, name->rfind('.')).c_str());
+  }
+}
+
+// Whether what the handler brought is of the moment `wanted`.
+Result<void> check_brought(const memory::GuestMemory& memory, const snapshot::MomentId& wanted) {
+  std::array<std::byte, snapshot::kStampSize> bytes{};
+  MOTE_CHECK(memory.read(snapshot::kStampAt, bytes));
+  MOTE_CHECK_WITHIN(snapshot::check_moment(snapshot::stamp_of(bytes), wanted),
+                    "memory of the page-fault handler");
+  return {};
+}
+
 }  // namespace
 
 Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
                              const SnapshotPaths& paths, const std::string& maker) {
   MOTE_TRY(MachineState own, machine.save());
+  MOTE_TRY(const snapshot::Stamp stamp, machine.stamp());
+  const bool stamped = has_room_for_stamp(own);
   const SnapshotState state{.memory = snapshot::parts_of(machine.memory()),
                             .config = config,
                             .cpu_config = config.cpu_config,
-                            .machine = std::move(own)};
-  MOTE_TRY(const std::vector<std::byte> bytes, state_bytes(state, maker));
+                            .machine = std::move(own),
+                            .stamped = stamped};
+  const std::vector<std::byte> bytes = state_bytes(state, maker, stamp.moment);
   if (paths.state == paths.memory) {
     return fail(ErrorKind::kInvalid,
                 "snapshot_path and mem_file_path are both {}; each must be a file of its own",
                 json::quote(paths.state));
   }
+  finish_interrupted(paths);
   // Both, before either is written.
   auto state_file = NewFile::create(paths.state);
   if (!state_file) return std::unexpected(std::move(state_file.error()).within("snapshot_path"));
@@ -163,18 +221,23 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
   MOTE_CHECK_WITHIN(write_at(state_file->fd(), bytes, 0), "snapshot_path: write {}",
                     json::quote(paths.state));
   MOTE_CHECK(machine.collect_dirty_pages());
-  MOTE_CHECK_WITHIN(write_memory(machine.memory(), kind, *memory_file), "mem_file_path: write {}",
-                    json::quote(paths.memory));
-  MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
-  // It is where the next one goes on from, whatever becomes of the state.
-  machine.memory().clear_dirty();
+  MOTE_CHECK_WITHIN(write_memory(machine.memory(), kind, *memory_file,
+                                 stamped ? std::optional(stamp) : std::nullopt),
+                    "mem_file_path: write {}", json::quote(paths.memory));
+  // The state takes its place once its memory is whole, if under another name: whoever loads it
+  // finds it there (see open_memory_of()), should this process end before that has its own.
+  MOTE_CHECK_WITHIN(memory_file->flush(), "mem_file_path");
   MOTE_CHECK_WITHIN(state_file->commit(), "snapshot_path");
+  MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
+  machine.note_saved();
   return {};
 }
 
-Result<std::vector<std::byte>> state_bytes(const SnapshotState& state, const std::string& maker) {
-  MOTE_TRY(const snapshot::Header header, make_header(maker));
-  return snapshot::make_state_file(header, snapshot::write(state));
+std::vector<std::byte> state_bytes(const SnapshotState& state, const std::string& maker,
+                                   const snapshot::MomentId& moment) {
+  return snapshot::make_state_file(
+      {.maker = maker, .created = static_cast<std::uint64_t>(::time(nullptr)), .id = moment},
+      snapshot::write(state));
 }
 
 Result<LoadedState> read_snapshot(const std::string& path) {
@@ -208,8 +271,9 @@ Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
   return wanted;
 }
 
-Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                         UniqueFd fd, const Shell* shell) {
+  const SnapshotState& state = loaded.state;
   MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
   if (state.forked) {
     return fail(ErrorKind::kUnsupported,
@@ -217,6 +281,7 @@ Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const Machin
                 "(backend_type Descriptors)");
   }
   MOTE_CHECK_WITHIN(check_memory_file(fd.get(), snapshot::size_of(state.memory)), "memory file");
+  if (state.stamped) MOTE_CHECK_WITHIN(check_stamp(fd.get(), loaded.header.id), "memory file");
   const std::size_t ram = wanted.ranges.size();
   const auto file = std::make_shared<const UniqueFd>(std::move(fd));
   std::uint64_t size = 0;
@@ -226,22 +291,22 @@ Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const Machin
       memory::GuestMemory memory,
       memory::GuestMemory::map_layers(
           std::move(wanted), {.files = {file}, .extents = {{.offset = 0, .size = size}}}, places));
-  RestoreSource source{.memory = std::move(memory)};
+  RestoreSource source{.memory = std::move(memory), .moment = loaded.header.id};
   source.fill = [file, saved = state.memory, ram](const memory::GuestMemory& whole) {
     return fill_plugged(whole, saved, ram, file->get());
   };
   return source;
 }
 
-Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> map_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                    const std::string& path, const Shell* shell) {
   const std::string name = fmt::format("memory file {}", json::quote(path));
   if (path.empty() || path.find('\0') != std::string::npos) {
     return fail(ErrorKind::kInvalid, "{} is no path of a file", name);
   }
-  auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
+  auto fd = open_memory_of(loaded, path);
   if (!fd) return std::unexpected(std::move(fd.error()).within("memory file"));
-  return map_open_snapshot(state, config, std::move(*fd), shell);
+  return map_open_snapshot(loaded, config, std::move(*fd), shell);
 }
 
 Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string& path,
@@ -254,8 +319,9 @@ Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string&
   return {};
 }
 
-Result<RestoreSource> receive_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> receive_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                        const std::string& path, snapshot::PageHandler::Lost lost) {
+  const SnapshotState& state = loaded.state;
   if (state.forked) {
     return fail(ErrorKind::kUnsupported, "the state is of a microVM that was forked");
   }
@@ -267,8 +333,9 @@ Result<RestoreSource> receive_snapshot(const SnapshotState& state, const Machine
   MOTE_TRY(std::shared_ptr<snapshot::PageHandler> handler, snapshot::PageHandler::connect(path));
   const std::uint64_t page_size =
       config.huge_pages == HugePages::TwoMib ? std::uint64_t{2} << 20 : memory::kPageSize;
-  RestoreSource source{.memory = std::move(memory), .keep = handler};
-  source.fill = [handler, saved = state.memory, page_size,
+  RestoreSource source{.memory = std::move(memory), .keep = handler, .moment = loaded.header.id};
+  source.fill = [handler, saved = state.memory, page_size, stamped = state.stamped,
+                 moment = loaded.header.id,
                  lost = std::move(lost)](const memory::GuestMemory& whole) -> Result<void> {
     MOTE_CHECK(check_parts(whole, saved));
     std::vector<snapshot::HandledRegion> regions;
@@ -280,7 +347,12 @@ Result<RestoreSource> receive_snapshot(const SnapshotState& state, const Machine
                          .page_size = page_size});
       offset += region.range.size;
     }
-    return handler->hand_over(regions, lost);
+    // What the machine touches while it is made.
+    const std::uintptr_t begin = regions.front().host;
+    MOTE_CHECK(handler->hand_over(
+        regions, std::array{begin, begin + arch::layout::kVmGenId, begin + snapshot::kStampAt},
+        lost));
+    return stamped ? check_brought(whole, moment) : Result<void>{};
   };
   return source;
 }

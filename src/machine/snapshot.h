@@ -29,8 +29,9 @@ struct SnapshotState {
   std::optional<CpuConfig> cpu_config = {};
   MachineState machine;
   std::optional<ForkedMemory> forked = {};  // in place of a memory file
+  bool stamped = false;  // the memory file has the stamp of this state's moment (snapshot/stamp.h)
 };
-BOOST_DESCRIBE_STRUCT(SnapshotState, (), (memory, config, cpu_config, machine, forked))
+BOOST_DESCRIBE_STRUCT(SnapshotState, (), (memory, config, cpu_config, machine, forked, stamped))
 
 // The two files of a snapshot.
 struct SnapshotPaths {
@@ -43,8 +44,8 @@ struct SnapshotPaths {
 enum class SnapshotKind { kFull, kDiff };
 
 // Writes a snapshot of `machine`, which is paused and whose configuration is `config`. `maker` is
-// the program: "mote-vmm 0.1.0". Either file is whole or what it was before, also where this fails;
-// the memory is in place before the state is.
+// the program: "mote-vmm 0.1.0". The two files are whole, or what they were before, also where this
+// fails; where the process ends between putting one and the other in place, a load finds both.
 Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
                              const SnapshotPaths& paths, const std::string& maker)
     REQUIRES(kMachineThread);
@@ -59,21 +60,23 @@ Result<LoadedState> read_snapshot(const std::string& path);
 // The same of an open file, which messages call `name`.
 Result<LoadedState> read_snapshot_of(int fd, const std::string& name);
 
-// `state` as the bytes of a state file, of a new id.
-Result<std::vector<std::byte>> state_bytes(const SnapshotState& state, const std::string& maker);
+// `state` as the bytes of a state file, whose id is `moment`.
+std::vector<std::byte> state_bytes(const SnapshotState& state, const std::string& maker,
+                                   const snapshot::MomentId& moment);
 
 // How the memory of `state` is mapped. Errors: RAM is not where a machine of `config` has it.
 Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
                                              const MachineConfig& config);
 
-// The memory of `state` from the file at `path`, private: this process writes nothing there, and
-// the file must stay as it is. `config` is the state's, with what is to be another.
+// The memory of `loaded` from the file at `path`, private: this process writes nothing there, and
+// the file must stay as it is. `config` is the state's, with what is to be another. A file of
+// another moment is refused, where it has a stamp.
 // `shell` (null: none) is where its machine will be, which may have a place for memory.
-Result<RestoreSource> map_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> map_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                    const std::string& path, const Shell* shell = nullptr);
 
 // The same of an open file.
-Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                         UniqueFd fd, const Shell* shell = nullptr);
 
 // Has the memory of `source`, which map_snapshot() mapped of the file at `path`, brought in as a
@@ -81,9 +84,9 @@ Result<RestoreSource> map_open_snapshot(const SnapshotState& state, const Machin
 Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string& path,
                       const std::array<std::byte, 16>& id);
 
-// The memory of `state` from the page-fault handler that listens at `path`, as it is touched.
+// The memory of `loaded` from the page-fault handler that listens at `path`, as it is touched.
 // `lost` is snapshot::PageHandler's.
-Result<RestoreSource> receive_snapshot(const SnapshotState& state, const MachineConfig& config,
+Result<RestoreSource> receive_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                        const std::string& path, snapshot::PageHandler::Lost lost);
 
 }  // namespace mote::machine

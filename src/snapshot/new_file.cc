@@ -15,6 +15,7 @@
 namespace mote::snapshot {
 namespace {
 
+constexpr const char* kSuffix = ".new";
 constexpr int kMostLinks = 40;  // as many as the kernel follows
 
 std::string directory_of(const std::string& path) {
@@ -77,9 +78,14 @@ Result<UniqueFd> open_locked(const std::string& name, const std::string& target)
 
 }  // namespace
 
+Result<std::string> NewFile::unplaced_name(const std::string& path) {
+  MOTE_TRY(const std::string target, resolve(path));
+  return target + kSuffix;
+}
+
 Result<NewFile> NewFile::create(const std::string& path) {
   MOTE_TRY(std::string target, resolve(path));
-  std::string name = target + ".new";
+  std::string name = target + kSuffix;
   MOTE_TRY(UniqueFd fd, open_locked(name, target));
   return NewFile(std::move(target), std::move(name), std::move(fd));
 }
@@ -93,8 +99,13 @@ NewFile::~NewFile() {
   if (fd_ && !name_.empty()) ::unlink(name_.c_str());
 }
 
-Result<void> NewFile::commit() {
+Result<void> NewFile::flush() {
   if (::fsync(fd_.get()) < 0) return fail_errno(errno, "flush {}", json::quote(name_));
+  return {};
+}
+
+Result<void> NewFile::commit() {
+  MOTE_CHECK(flush());
   if (::rename(name_.c_str(), target_.c_str()) < 0) {
     return fail_errno(errno, "put {} in place", json::quote(target_));
   }

@@ -11,6 +11,9 @@ namespace mote::snapshot {
 
 class NewFile {
  public:
+  // The name that the file which is to be at `path` has until it is in place.
+  static Result<std::string> unplaced_name(const std::string& path);
+
   // Begins the file that is to be at `path`; where that is a symbolic link, at what it leads to.
   // Errors: there is something else than a regular file, somebody writes it at this moment
   // (kState), the directory cannot be written.
@@ -25,6 +28,8 @@ class NewFile {
   int fd() const { return fd_.get(); }
   // The file whose place it takes.
   const std::string& target() const { return target_; }
+  // Flushes it, as commit() does first: then it is whole under its other name.
+  Result<void> flush();
   // Flushes it and puts it in place: whatever happens meanwhile, the old file is there or this one.
   Result<void> commit();
 

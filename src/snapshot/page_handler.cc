@@ -4,6 +4,7 @@
 #include <linux/userfaultfd.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -13,6 +14,7 @@
 #include <cstring>
 #include <vector>
 
+#include "base/asked_to_end.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "memory/guest_memory.h"
@@ -20,8 +22,10 @@
 namespace mote::snapshot {
 namespace {
 
-// How long a handler may take for the first page.
+// How long a handler may take for the first pages, and leave faults unread.
 constexpr int kPatienceMs = 10'000;
+// How often it is looked at what else there may be, while it is waited for.
+constexpr int kLookMs = 100;
 
 std::string describe(std::span<const HandledRegion> regions) {
   json::Writer writer;
@@ -67,6 +71,13 @@ bool has_ended(const UniqueFd& process) {
   return ::poll(&look, 1, 0) != 0;
 }
 
+// How many pages this process has got, of whatever kind.
+std::int64_t faults_of_process() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return std::int64_t{usage.ru_minflt} + usage.ru_majflt;
+}
+
 // Takes what a handler sends, which means nothing. False: it has closed its end.
 bool still_open(int socket) {
   std::array<std::byte, 256> ignored;
@@ -98,7 +109,8 @@ PageHandler::~PageHandler() {
   watcher_.reset();
 }
 
-Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions, Lost lost) {
+Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions,
+                                    std::span<const std::uintptr_t> first, Lost lost) {
   bool huge_pages = false;
   for (const HandledRegion& region : regions) {
     huge_pages = huge_pages || region.page_size != memory::kPageSize;
@@ -106,7 +118,7 @@ Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions, Lost
   MOTE_CHECK(make_userfaultfd(huge_pages));
   for (const HandledRegion& region : regions) MOTE_CHECK(register_region(region));
   MOTE_CHECK(send(describe(regions)));
-  MOTE_CHECK(try_out(regions.front()));
+  MOTE_CHECK(try_out(first, regions.front().page_size));
   MOTE_TRY(stop_, make_eventfd());
   if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) < 0) return fail_errno(errno, "prepare a socket");
   MOTE_TRY(watcher_,
@@ -165,60 +177,97 @@ Result<void> PageHandler::send(const std::string& message) const {
 }
 
 // On a thread of its own, as nothing but the page lets it go on.
-Result<void> PageHandler::try_out(const HandledRegion& region) const {
+Result<void> PageHandler::try_out(std::span<const std::uintptr_t> first,
+                                  std::uint64_t page_size) const {
   MOTE_TRY(const UniqueFd done, make_eventfd());
-  MOTE_TRY(const auto toucher, Worker::start(ThreadKind::kWorker, [&region, &done] {
-             static_cast<void>(*reinterpret_cast<const volatile char*>(region.host));
+  MOTE_TRY(const auto toucher, Worker::start(ThreadKind::kWorker, [first, &done] {
+             for (const std::uintptr_t address : first) {
+               static_cast<void>(*reinterpret_cast<const volatile char*>(address));
+             }
              signal_eventfd(done.get());
            }));
+  const auto given_up = [&](Error why) {
+    for (const std::uintptr_t address : first) give_up(address, page_size);
+    return std::unexpected(std::move(why));
+  };
   std::array<pollfd, 2> events{pollfd{.fd = done.get(), .events = POLLIN, .revents = 0},
                                pollfd{.fd = socket_.get(), .events = POLLRDHUP, .revents = 0}};
-  int ready = 0;
-  do {
-    ready = ::poll(events.data(), events.size(), kPatienceMs);
-  } while (ready < 0 && errno == EINTR);
-  if (events[0].revents != 0) return {};
-  give_up(region);
-  if (ready > 0) {
-    return fail(ErrorKind::kIo, "the page-fault handler at {} has gone, before it brought a page",
-                json::quote(path_));
+  for (int waited = 0; waited < kPatienceMs; waited += kLookMs) {
+    const int ready = ::poll(events.data(), events.size(), kLookMs);
+    if (ready > 0 && events[0].revents != 0) return {};
+    if (ready > 0) {
+      return given_up(Error(ErrorKind::kIo,
+                            fmt::format("the page-fault handler at {} has gone, before it brought "
+                                        "the first pages",
+                                        json::quote(path_))));
+    }
+    if (asked_to_end()) {
+      return given_up(Error(ErrorKind::kState,
+                            fmt::format("the monitor was asked to end while it waited for the "
+                                        "page-fault handler at {}",
+                                        json::quote(path_))));
+    }
   }
-  return fail(ErrorKind::kIo, "the page-fault handler at {} has brought no page for {} seconds",
-              json::quote(path_), kPatienceMs / 1000);
+  return given_up(Error(ErrorKind::kIo, fmt::format("the page-fault handler at {} has brought no "
+                                                    "page for {} seconds",
+                                                    json::quote(path_), kPatienceMs / 1000)));
 }
 
-void PageHandler::give_up(const HandledRegion& region) const {
-  const std::vector<std::byte> zeros(region.page_size);
+void PageHandler::give_up(std::uintptr_t address, std::uint64_t page_size) const {
+  const std::vector<std::byte> zeros(page_size);
   uffdio_copy page{};
-  page.dst = region.host;
+  page.dst = address & ~(page_size - 1);
   page.src = reinterpret_cast<std::uintptr_t>(zeros.data());
-  page.len = region.page_size;
+  page.len = page_size;
   // Where the handler has brought it after all, nobody waits any more.
   static_cast<void>(::ioctl(userfaultfd_.get(), UFFDIO_COPY, &page));
 }
 
 void PageHandler::watch(const Lost& lost) const {
   log::name_thread("fc_pages");
+  const std::string why = wait_for_loss();
+  if (why.empty()) return;
+  lost(
+      fmt::format("the page-fault handler at {} {}: what it has not brought of the guest's memory "
+                  "is lost",
+                  json::quote(path_), why));
+}
+
+// A handler may close the socket and go on; then its end is its process's. One that was forked off
+// the process that listened is known by its socket alone. One that reads no faults, while somebody
+// waits for a page and nobody got any, is as good as gone.
+std::string PageHandler::wait_for_loss() const {
   const UniqueFd process = process_of(socket_.get());
   bool open = true;
+  int silent_ms = 0;
+  std::int64_t brought = 0;
   while (true) {
-    // A handler may close the socket and go on; then its end is its process's. One that was forked
-    // off the process that listened is known by its socket alone.
-    std::array<pollfd, 2> events{
+    std::array<pollfd, 3> events{
         pollfd{.fd = stop_.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = open ? socket_.get() : process.get(), .events = POLLIN, .revents = 0}};
-    if (::poll(events.data(), events.size(), -1) < 0) continue;
-    if (events[0].revents != 0) return;
-    if (open && still_open(socket_.get())) continue;
-    if (has_ended(process)) break;
-    log::warning("the page-fault handler at {} has closed its socket; its process is still there",
-                 json::quote(path_));
-    open = false;
+        pollfd{.fd = open ? socket_.get() : process.get(), .events = POLLIN, .revents = 0},
+        pollfd{.fd = silent_ms > 0 ? -1 : userfaultfd_.get(), .events = POLLIN, .revents = 0}};
+    const int ready = ::poll(events.data(), events.size(), silent_ms > 0 ? kLookMs : -1);
+    if (ready < 0) continue;
+    if (events[0].revents != 0) return {};
+    if (events[1].revents != 0 && !(open && still_open(socket_.get()))) {
+      if (has_ended(process)) return "has ended";
+      log::warning("the page-fault handler at {} has closed its socket; its process is still there",
+                   json::quote(path_));
+      open = false;
+    }
+    const bool waits = has_unread_faults();
+    const std::int64_t now = faults_of_process();
+    silent_ms = waits && (silent_ms == 0 || now == brought) ? silent_ms + kLookMs : 0;
+    brought = now;
+    if (silent_ms > kPatienceMs) {
+      return fmt::format("has read no fault for {} seconds", kPatienceMs / 1000);
+    }
   }
-  lost(fmt::format(
-      "the page-fault handler at {} has ended: what it has not brought of the guest's memory is "
-      "lost",
-      json::quote(path_)));
+}
+
+bool PageHandler::has_unread_faults() const {
+  pollfd look{.fd = userfaultfd_.get(), .events = POLLIN, .revents = 0};
+  return ::poll(&look, 1, 0) > 0;
 }
 
 }  // namespace mote::snapshot

@@ -34,10 +34,12 @@ class PageHandler {
   PageHandler& operator=(const PageHandler&) = delete;
   ~PageHandler();
 
-  // Hands the regions over, whole pages that nobody has touched, and waits until the first page is
-  // there. Errors: this host has no userfaultfd for us (kUnsupported); the handler has gone, or
-  // stays silent.
-  Result<void> hand_over(std::span<const HandledRegion> regions, Lost lost);
+  // Hands the regions over, whole pages that nobody has touched, and waits until the pages at
+  // `first`, which are host addresses in the first region, are there. Errors: this host has no
+  // userfaultfd for us (kUnsupported); the handler has gone, or stays silent; the process is asked
+  // to end meanwhile (kState).
+  Result<void> hand_over(std::span<const HandledRegion> regions,
+                         std::span<const std::uintptr_t> first, Lost lost);
 
  private:
   PageHandler(std::string path, UniqueFd socket)
@@ -46,11 +48,14 @@ class PageHandler {
   Result<void> make_userfaultfd(bool huge_pages);
   Result<void> register_region(const HandledRegion& region) const;
   Result<void> send(const std::string& message) const;
-  // Touches the first page of `region`, and waits for it.
-  Result<void> try_out(const HandledRegion& region) const;
-  // Lets whoever waits for the page go on, with zeros.
-  void give_up(const HandledRegion& region) const;
+  // Touches the pages at `first`, and waits for them.
+  Result<void> try_out(std::span<const std::uintptr_t> first, std::uint64_t page_size) const;
+  // Lets whoever waits for the page at `address` go on, with zeros.
+  void give_up(std::uintptr_t address, std::uint64_t page_size) const;
   void watch(const Lost& lost) const;
+  bool has_unread_faults() const;
+  // What says that the handler is lost; empty: it is not, and the watch is to end.
+  std::string wait_for_loss() const;
 
   const std::string path_;
   UniqueFd socket_;

@@ -33,7 +33,7 @@ struct Header {
   std::uint32_t architecture = kArchitectureX86_64;
   std::string maker;               // "mote-vmm 0.1.0", at most kMaxMaker bytes
   std::uint64_t created = 0;       // seconds since 1970
-  std::array<std::byte, 16> id{};  // random: of this snapshot and its memory file, of no other
+  std::array<std::byte, 16> id{};  // of the moment, as the memory file's stamp has it (stamp.h)
   std::uint64_t body_size = 0;
   std::uint64_t body_checksum = 0;  // see checksum()
 };

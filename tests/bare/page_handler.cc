@@ -57,7 +57,9 @@ std::pair<std::string, int> receive(int client) {
 // Pages that the monitor has given back are zeros from then on.
 struct Removed {
   std::vector<std::pair<std::uint64_t, std::uint64_t>> ranges;
+  bool everything = false;
   bool has(std::uint64_t page) const {
+    if (everything) return true;
     for (const auto& [start, end] : ranges) {
       if (page >= start && page < end) return true;
     }
@@ -86,9 +88,13 @@ void bring(int uffd, const std::vector<Mapping>& mappings, const std::byte* file
   give_up(5);
 }
 
-[[noreturn]] void serve(int uffd, const std::vector<Mapping>& mappings, const std::byte* file) {
-  Removed removed;
-  while (true) {
+// The pages that a load touches itself.
+constexpr int kPagesOfALoad = 3;
+
+[[noreturn]] void serve(int uffd, const std::vector<Mapping>& mappings, const std::byte* file,
+                        Behaviour behaviour) {
+  Removed removed{.ranges = {}, .everything = behaviour == Behaviour::kWrongPages};
+  for (int faults = 0; behaviour != Behaviour::kNoMore || faults < kPagesOfALoad;) {
     pollfd wait{.fd = uffd, .events = POLLIN, .revents = 0};
     ::poll(&wait, 1, -1);
     uffd_msg event{};
@@ -97,8 +103,10 @@ void bring(int uffd, const std::vector<Mapping>& mappings, const std::byte* file
       removed.ranges.emplace_back(event.arg.remove.start, event.arg.remove.end);
     } else if (event.event == UFFD_EVENT_PAGEFAULT) {
       bring(uffd, mappings, file, event.arg.pagefault.address, removed);
+      ++faults;
     }
   }
+  while (true) ::pause();
 }
 
 [[noreturn]] void handle(int listener, const std::string& memory, Behaviour behaviour) {
@@ -122,7 +130,10 @@ void bring(int uffd, const std::vector<Mapping>& mappings, const std::byte* file
   void* const file =
       ::mmap(nullptr, static_cast<std::size_t>(facts.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
   if (file == MAP_FAILED) give_up(7);
-  serve(uffd, *mappings, static_cast<const std::byte*>(file));
+  if (behaviour == Behaviour::kGarbage) {
+    static_cast<void>(::write(client, "\x00{\xff garbage", 11));
+  }
+  serve(uffd, *mappings, static_cast<const std::byte*>(file), behaviour);
 }
 
 }  // namespace

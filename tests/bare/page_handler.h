@@ -13,6 +13,9 @@ enum class Behaviour {
   kTakeNothing,  // listens, and never looks
   kStaySilent,   // takes what it is sent, and brings nothing
   kHangUp,       // closes what it accepts at once
+  kGarbage,      // says what means nothing, and serves
+  kWrongPages,   // brings zeros, whatever the file has
+  kNoMore,       // brings what a load waits for, and reads no fault from then on
 };
 
 // A process of its own; ended with the object.

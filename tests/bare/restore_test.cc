@@ -5,7 +5,9 @@
 #include <gtest/gtest.h>
 #include <sys/epoll.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -187,6 +189,50 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     EXPECT_EQ(again->board.vmclock.disruption_marker, 1U);
     EXPECT_EQ(again->vcpus.front().tsc_khz, state->vcpus.front().tsc_khz);
     EXPECT_GE(again->vm.clock.clock, state->vm.clock.clock);
+  }
+}
+
+std::uint64_t tsc_of(const MachineState& state, std::size_t vcpu) {
+  const auto& msrs = state.vcpus[vcpu].msrs;
+  return std::ranges::find(msrs, arch::kMsrTsc, &kvm_msr_entry::index)->data;
+}
+
+// Linux gives the TSC up where it and kvmclock have gone apart by some 100 us.
+TEST_F(RestoreTest, ItsTwoClocksStayInStep) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(2), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  ASSERT_TRUE((*machine)->run());
+  type("a");
+  read_until("memory=00000001 register=00000001");
+  (*machine)->pause();
+  auto before = (*machine)->save();
+  ASSERT_TRUE(before) << before.error().text();
+  // Its host has been away for an hour.
+  constexpr std::uint64_t kHour = 3'600'000'000'000;
+  before->vm.clock.realtime -= kHour;
+  for (const auto start : {arch::ClockStart::kWhereItStopped, arch::ClockStart::kNow}) {
+    machine->reset();
+    ::usleep(50'000);
+    machine = Machine::restore(*loop_, config(2), options(),
+                               {.memory = *Machine::make_memory(config(2).machine), .clock = start},
+                               *before);
+    ASSERT_TRUE(machine) << machine.error().text();
+    const auto after = (*machine)->save();
+    ASSERT_TRUE(after) << after.error().text();
+    // A paravirtual KVM may give a guest the host's TSC, and nothing else.
+    if (const std::uint64_t tsc = tsc_of(*after, 0); __rdtsc() - tsc < 1'000'000'000) {
+      GTEST_SKIP() << "this KVM gives guests the TSC of their host";
+    }
+    const std::uint64_t clock_ns = after->vm.clock.clock - before->vm.clock.clock;
+    EXPECT_EQ(clock_ns > kHour, start == arch::ClockStart::kNow);
+    const auto tsc_ns = [&](std::size_t vcpu) {
+      return static_cast<double>(tsc_of(*after, vcpu) - tsc_of(*before, vcpu)) * 1e6 /
+             before->vcpus[vcpu].tsc_khz;
+    };
+    // A thousandth of a percent is what the frequency is known to.
+    const double most = 100e3 + static_cast<double>(clock_ns) * 1e-5;
+    EXPECT_NEAR(tsc_ns(0), static_cast<double>(clock_ns), most);
+    EXPECT_NEAR(tsc_ns(1), static_cast<double>(clock_ns), most);
   }
 }
 

@@ -1,46 +1,11 @@
 // Snapshots as a client of the API makes them: a guest that counts goes on counting in another
 // process, in several at once, and what is no snapshot is refused by a monitor that lives on.
-#include <fcntl.h>
-#include <sys/stat.h>
-
-#include <fstream>
-
 #include "page_handler.h"
-#include "served_test.h"
 #include "snapshot/memory_file.h"
+#include "snapshot_rig.h"
 
 namespace mote::bare {
 namespace {
-
-class SnapshotTest : public ServedTest {
- protected:
-  int create(const Monitor& monitor, const std::string& name, const char* type = "Full") const {
-    return monitor.put("/snapshot/create",
-                       fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}",)"
-                                   R"("snapshot_type":"{}"}})",
-                                   path_of(name), path_of(name + ".mem"), type));
-  }
-  std::string load_body(const std::string& name, const std::string& more = {}) const {
-    return fmt::format(R"({{"snapshot_path":"{}","mem_backend":{{"backend_type":"File",)"
-                       R"("backend_path":"{}"}}{}}})",
-                       path_of(name), path_of(name + ".mem"), more);
-  }
-  int load(const Monitor& monitor, const std::string& name, const std::string& more = {}) const {
-    return monitor.put("/snapshot/load", load_body(name, more));
-  }
-  // What a file takes of the disk.
-  std::int64_t sparse_size(const std::string& name) const {
-    struct stat facts{};
-    EXPECT_EQ(::stat(path_of(name).c_str(), &facts), 0);
-    return facts.st_blocks * 512;
-  }
-  std::string content(const std::string& name) const {
-    std::string text(std::filesystem::file_size(path_of(name)), '\0');
-    std::ifstream(path_of(name), std::ios::binary)
-        .read(text.data(), static_cast<std::streamsize>(text.size()));
-    return text;
-  }
-};
 
 TEST_F(SnapshotTest, AGuestGoesOnCountingInAFreshProcess) {
   for (const unsigned vcpus : {1U, 2U}) {
@@ -114,17 +79,19 @@ TEST_F(SnapshotTest, AChainOfChangesIsTheWhole) {
       EXPECT_EQ(pause(monitor), 204);
       const std::string name = fmt::format("diff{}", round % 2);
       std::filesystem::remove(path_of(name + ".mem"));
-      EXPECT_EQ(create(monitor, name, "Diff"), 204);
       // A request may lay it over the file itself, as the last one does.
       if (round == 9) {
         EXPECT_EQ(create(monitor, "base", "Diff"), 204);
+        break;
       }
+      EXPECT_EQ(create(monitor, name, "Diff"), 204);
       const auto diff = open_file(path_of(name + ".mem"), O_RDONLY);
       const auto base = open_file(path_of("base.mem"), O_RDWR);
       ASSERT_TRUE(diff && base);
       EXPECT_TRUE(snapshot::lay_over(diff->get(), base->get()));
       EXPECT_LT(sparse_size(name + ".mem"), 1 << 20);
     }
+    // The machine has not run since: it is the same moment.
     EXPECT_EQ(create(monitor, "whole"), 204);
     EXPECT_TRUE(content("base.mem") == content("whole.mem"));
     Monitor second = start_monitor("second");

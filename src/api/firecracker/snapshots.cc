@@ -64,13 +64,13 @@ Result<machine::RestoreSource> map_memory(machine::FromDescriptors& from,
                                           const machine::Shell* shell) {
   switch (backend.backend_type) {
     case MemoryBackendType::Uffd:
-      return machine::receive_snapshot(from.loaded.state, config, backend.backend_path, lost);
+      return machine::receive_snapshot(from.loaded, config, backend.backend_path, lost);
     case MemoryBackendType::Descriptors:
       return machine::map_descriptors(from, config, shell);
     case MemoryBackendType::File:
       break;
   }
-  return machine::map_snapshot(from.loaded.state, config, backend.backend_path, shell);
+  return machine::map_snapshot(from.loaded, config, backend.backend_path, shell);
 }
 
 }  // namespace

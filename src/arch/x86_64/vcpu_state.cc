@@ -1,6 +1,7 @@
 #include "arch/x86_64/vcpu_state.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace mote::arch {
 namespace {
@@ -8,7 +9,11 @@ namespace {
 // IA32_TSC_DEADLINE. It is set after all others, as KVM compares it with the TSC and the APIC's
 // timer mode.
 constexpr std::uint32_t kMsrTscDeadline = 0x6e0;
-constexpr std::uint32_t kMsrTsc = 0x10;
+
+const kvm_msr_entry* find_msr(const std::vector<kvm_msr_entry>& msrs, std::uint32_t index) {
+  const auto found = std::ranges::find(msrs, index, &kvm_msr_entry::index);
+  return found == msrs.end() ? nullptr : &*found;
+}
 
 // A deadline of 0 means that the timer is not armed, or that it fired between two reads: the
 // present TSC in its place makes a timer that was due fire, and one that was not armed stays so,
@@ -20,11 +25,24 @@ void mend_tsc_deadline(std::vector<kvm_msr_entry>& msrs) {
     deadline->data = tsc->data;
 }
 
-Result<void> restore_msrs(const kvm::Vcpu& vcpu, std::vector<kvm_msr_entry> msrs) {
-  const auto last = std::ranges::stable_partition(
-      msrs, [](const kvm_msr_entry& entry) { return entry.index != kMsrTscDeadline; });
-  MOTE_CHECK(vcpu.set_msrs(std::span(msrs.begin(), last.begin())));
-  return vcpu.set_msrs(std::span(last.begin(), last.end()));
+// KVM reads as much as this host has room for in an area, whatever the host that saved it had; what
+// is behind its end is not in use.
+Result<void> restore_xsave(const kvm::Vcpu& vcpu, const kvm::Vm& vm,
+                           const std::vector<std::byte>& saved) {
+  const auto wanted = static_cast<std::size_t>(std::max(vm.check(KVM_CAP_XSAVE2), 0));
+  if (saved.size() >= wanted) return vcpu.set_xsave(saved);
+  std::vector<std::byte> area = saved;
+  area.resize(wanted);
+  return vcpu.set_xsave(area);
+}
+
+// All but the TSC, which start_tsc() sets, and its deadline.
+Result<void> restore_msrs(const kvm::Vcpu& vcpu, const std::vector<kvm_msr_entry>& msrs) {
+  std::vector<kvm_msr_entry> others;
+  std::ranges::copy_if(msrs, std::back_inserter(others), [](const kvm_msr_entry& entry) {
+    return entry.index != kMsrTsc && entry.index != kMsrTscDeadline;
+  });
+  return vcpu.set_msrs(others);
 }
 
 }  // namespace
@@ -49,24 +67,31 @@ Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t
   return state;
 }
 
-Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state) {
-  // CPUID first, as it decides what the rest may hold; the frequency before the MSRs, which hold
-  // the TSC; the LAPIC after the special registers, which hold its base; the events last, as the
-  // others may raise some.
+Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const kvm::Vm& vm,
+                          const ClockMoments& clock) {
+  // CPUID first, as it decides what the rest may hold; the frequency before the TSC, and that
+  // before its deadline, which KVM arms by it; the LAPIC after the special registers, which hold
+  // its base; the events last, as the others may raise some.
   MOTE_CHECK(vcpu.set_cpuid(state.cpuid));
-  MOTE_TRY(const std::uint32_t khz, vcpu.tsc_khz());
-  if (khz != state.tsc_khz) {
+  MOTE_TRY(const std::uint32_t host_khz, vcpu.tsc_khz());
+  if (host_khz != state.tsc_khz) {
     MOTE_CHECK_WITHIN(vcpu.set_tsc_khz(state.tsc_khz),
-                      "run the guest's TSC at {} kHz on a host of {} kHz", state.tsc_khz, khz);
+                      "run the guest's TSC at {} kHz on a host of {} kHz", state.tsc_khz, host_khz);
   }
   MOTE_CHECK(vcpu.set_mp_state(state.mp_state));
   MOTE_CHECK(vcpu.set_regs(state.regs));
   MOTE_CHECK(vcpu.set_sregs(state.sregs));
   MOTE_CHECK(vcpu.set_xcrs(state.xcrs));
-  MOTE_CHECK(vcpu.set_xsave(state.xsave));
+  MOTE_CHECK(restore_xsave(vcpu, vm, state.xsave));
   MOTE_CHECK(vcpu.set_debugregs(state.debugregs));
   MOTE_CHECK(vcpu.set_lapic(state.lapic));
   MOTE_CHECK(restore_msrs(vcpu, state.msrs));
+  if (const auto* tsc = find_msr(state.msrs, kMsrTsc)) {
+    MOTE_CHECK(start_tsc(vcpu, vm, clock, tsc->data, state.tsc_khz, host_khz));
+  }
+  if (const auto* deadline = find_msr(state.msrs, kMsrTscDeadline)) {
+    MOTE_CHECK(vcpu.set_msrs(std::span(deadline, 1)));
+  }
   return vcpu.set_events(state.events);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "arch/x86_64/kvm_describe.h"
+#include "arch/x86_64/tsc.h"
 #include "base/result.h"
 #include "kvm/kvm.h"
 
@@ -38,7 +39,9 @@ BOOST_DESCRIBE_STRUCT(VcpuState, (),
 Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
                             std::size_t xsave_size);
 
-// Sets all of `state` on a vCPU that has not run. An error names the part that KVM refused.
-Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state);
+// Sets all of `state` on a vCPU of `vm` that has not run, once the VM's clock is set: `clock` is
+// that one, and the one that it was set to. An error names the part that KVM refused.
+Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const kvm::Vm& vm,
+                          const ClockMoments& clock);
 
 }  // namespace mote::arch

@@ -57,6 +57,7 @@ const struct MoteConstant mote_constants[] = {
     MOTE_NAMED(PR_SET_NO_NEW_PRIVS),
     MOTE_NAMED(SECCOMP_SET_MODE_FILTER),
     MOTE_NAMED(RLIMIT_NOFILE),
+    MOTE_NAMED(RUSAGE_SELF),
     MOTE_NAMED(RLIMIT_STACK),
     // Locks.
     MOTE_NAMED(FUTEX_WAIT),
@@ -205,6 +206,8 @@ const struct MoteConstant mote_constants[] = {
     MOTE_NAMED(KVM_GET_XSAVE2),
     MOTE_NAMED(KVM_SET_XSAVE),
     MOTE_NAMED(KVM_SET_GUEST_DEBUG),
+    MOTE_NAMED(KVM_GET_DEVICE_ATTR),
+    MOTE_NAMED(KVM_SET_DEVICE_ATTR),
     MOTE_NAMED(KVM_ENABLE_CAP),
     // Page faults in user space.
     MOTE_NAMED(USERFAULTFD_IOC_NEW),

@@ -11,6 +11,7 @@
 
 #include "layout.h"
 #include "machine/snapshot.h"
+#include "snapshot/describe.h"
 
 namespace mote::machine {
 namespace {
@@ -62,6 +63,53 @@ TEST(SnapshotFormat, FilesOfThePastLoadStill) {
     EXPECT_TRUE(state.machine.metadata);
   }
   EXPECT_GE(files, 1);
+}
+
+std::string newest_file() {
+  auto bytes = snapshot::read_bytes_of(MOTE_SNAPSHOT_DATA "/format-1.0.state");
+  EXPECT_TRUE(bytes);
+  return bytes.value_or("");
+}
+
+TEST(SnapshotFormat, AFileCutAnywhereOrWithAnyByteChangedIsRefused) {
+  std::string bytes = newest_file();
+  const auto whole = std::as_bytes(std::span(bytes));
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    ASSERT_FALSE(snapshot::read_state_file(whole.first(length))) << length;
+  }
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    const char good = bytes[at];
+    bytes[at] = static_cast<char>(good ^ (1 << at % 8));
+    const auto read = snapshot::read_state_file(std::as_bytes(std::span(bytes)));
+    ASSERT_FALSE(read) << at;
+    ASSERT_FALSE(read.error().text().empty());
+    bytes[at] = good;
+  }
+  EXPECT_TRUE(snapshot::read_state_file(std::as_bytes(std::span(bytes))));
+}
+
+// As one makes it who means harm: a field is refused by name, or what it says is sound.
+TEST(SnapshotFormat, AnyByteChangedUnderARightChecksumIsRefusedOrSound) {
+  const std::string bytes = newest_file();
+  const auto good = snapshot::read_state_file(std::as_bytes(std::span(bytes)));
+  ASSERT_TRUE(good);
+  std::vector<std::byte> body(good->body.begin(), good->body.end());
+  unsigned sound = 0;
+  unsigned refused = 0;
+  for (std::size_t at = 0; at < body.size(); at += 3) {
+    const std::byte before = body[at];
+    body[at] ^= static_cast<std::byte>(0x81 >> at % 4);
+    const auto file = snapshot::make_state_file(good->header, body);
+    const auto read = snapshot::read_state_file(file);
+    ASSERT_TRUE(read) << at;
+    snapshot::Notes notes;
+    const auto state = snapshot::read<SnapshotState>(read->body, notes);
+    const bool right = state && check(state->config);
+    ++(right ? sound : refused);
+    body[at] = before;
+  }
+  EXPECT_GT(sound, 100U);
+  EXPECT_GT(refused, 100U);
 }
 
 }  // namespace

@@ -1,0 +1,236 @@
+// Snapshots when something is wrong with the files, the disk, the handler of page faults or the
+// monitor itself: one clear error, and nothing lost that was there.
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <random>
+#include <thread>
+
+#include "engine/snapshot_files.h"
+#include "page_handler.h"
+#include "snapshot_rig.h"
+
+namespace mote::bare {
+namespace {
+
+class SnapshotFaultsTest : public SnapshotTest {
+ protected:
+  // A snapshot "s" of a guest that has counted to 3, and is still there, paused.
+  Monitor start_saved(const std::string& machine_fields = {}) {
+    Monitor first = start_counter(1, machine_fields);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+    return first;
+  }
+  void count_on(Monitor& monitor, int to) const {
+    EXPECT_EQ(monitor.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+    EXPECT_TRUE(monitor.process.send("x"));
+    EXPECT_TRUE(monitor.process.wait_for_output(counted(to))) << monitor.process.output();
+    EXPECT_EQ(pause(monitor), 204);
+  }
+  void copy(const std::string& from, const std::string& to) const {
+    std::filesystem::copy_file(path_of(from), path_of(to),
+                               std::filesystem::copy_options::overwrite_existing);
+  }
+  std::string handler_body(const std::string& name) const {
+    return fmt::format(R"({{"snapshot_path":"{}","mem_backend":{{"backend_type":"Uffd",)"
+                       R"("backend_path":"{}"}},"resume_vm":true}})",
+                       path_of(name), path_of("h.sock"));
+  }
+};
+
+int count_of(const char* variable, int otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
+
+TEST_F(SnapshotFaultsTest, MemoryOfAnotherMomentIsRefused) {
+  Monitor first = start_saved();
+  count_on(first, 4);
+  EXPECT_EQ(create(first, "later"), 204);
+  copy("s", "mixed");
+  copy("later.mem", "mixed.mem");
+  Monitor second = start_monitor("second");
+  const auto answer = second.answer("PUT", "/snapshot/load", load_body("mixed"));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("it is not the memory of this state"), std::string::npos)
+      << answer.body;
+  // Another machine's, that was never stamped; and nothing but zeros.
+  write_file("mixed.mem", std::string(64 << 20, 'x'));
+  EXPECT_EQ(load(second, "mixed"), 400);
+  write_file("mixed.mem", "");
+  std::filesystem::resize_file(path_of("mixed.mem"), 64 << 20);
+  EXPECT_EQ(load(second, "mixed"), 400);
+  // A copy of its own is its own, also with something behind its end.
+  copy("s.mem", "mixed.mem");
+  std::filesystem::resize_file(path_of("mixed.mem"), (64 << 20) + 12345);
+  EXPECT_EQ(load(second, "mixed", R"(,"resume_vm":true)"), 204);
+  EXPECT_TRUE(second.process.send("d"));
+  EXPECT_TRUE(second.process.wait_for_output(counted(4))) << second.process.output();
+}
+
+TEST_F(SnapshotFaultsTest, ChangesGoOverNothingButWhatTheyAreChangesOf) {
+  Monitor first = start_saved(R"(,"track_dirty_pages":true)");
+  copy("s.mem", "base.mem");
+  for (const char* name : {"one", "two", "three"}) {
+    count_on(first, name[0] == 'o' ? 4 : name[1] == 'w' ? 5 : 6);
+    EXPECT_EQ(create(first, name, "Diff"), 204);
+  }
+  const auto rebase = [&](const std::string& base, const std::string& diff) {
+    return engine::rebase_snapshot(path_of(base + ".mem"), path_of(diff + ".mem"));
+  };
+  const std::string before = content("base.mem");
+  const auto refused = rebase("base", "two");
+  ASSERT_FALSE(refused) << "the one between is missing";
+  EXPECT_NE(refused.error().text().find("the changes are those since snapshot"), std::string::npos);
+  EXPECT_TRUE(content("base.mem") == before);
+  EXPECT_EQ(create(first, "base", "Diff"), 400) << "the same by a request";
+  EXPECT_TRUE(content("base.mem") == before);
+  // Changes over changes, and these over what the first were over.
+  EXPECT_TRUE(rebase("two", "three"));
+  EXPECT_FALSE(rebase("base", "two"));
+  EXPECT_TRUE(rebase("one", "two"));
+  EXPECT_TRUE(rebase("base", "one"));
+  EXPECT_EQ(create(first, "whole"), 204);
+  EXPECT_TRUE(content("base.mem") == content("whole.mem"));
+  copy("base.mem", "three.mem");
+  Monitor second = start_monitor("second");
+  EXPECT_EQ(load(second, "three", R"(,"resume_vm":true)"), 204);
+  EXPECT_TRUE(second.process.send("d"));
+  EXPECT_TRUE(second.process.wait_for_output(counted(7))) << second.process.output();
+}
+
+TEST_F(SnapshotFaultsTest, AFullDiskLeavesWhatWasThere) {
+  const std::string disk = path_of("small");
+  std::filesystem::create_directory(disk);
+  if (::mount("small", disk.c_str(), "tmpfs", 0, "size=16k") < 0) {
+    GTEST_SKIP() << "a file system of its own takes root";
+  }
+  const Monitor first = start_saved();
+  const auto answer = first.answer("PUT", "/snapshot/create",
+                                   fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}"}})",
+                                               path_of("s"), disk + "/s.mem"));
+  const auto full_state =
+      first.answer("PUT", "/snapshot/create",
+                   fmt::format(R"({{"snapshot_path":"{0}/s","mem_file_path":"{0}/m"}})", disk));
+  const bool empty = std::filesystem::is_empty(disk);
+  EXPECT_EQ(::umount2(disk.c_str(), MNT_DETACH), 0);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("mem_file_path"), std::string::npos) << answer.body;
+  EXPECT_NE(answer.body.find("No space left"), std::string::npos) << answer.body;
+  EXPECT_EQ(full_state.status, 400);
+  EXPECT_TRUE(empty);
+  const Monitor second = start_monitor("second");
+  EXPECT_EQ(load(second, "s"), 204) << "what was there is there";
+}
+
+TEST_F(SnapshotFaultsTest, AHandlerOfPageFaultsThatIsNone) {
+  start_saved();
+  for (const Behaviour behaviour : {Behaviour::kWrongPages, Behaviour::kGarbage}) {
+    Monitor second = start_monitor("second");
+    const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), behaviour);
+    const auto answer = second.answer("PUT", "/snapshot/load", handler_body("s"));
+    if (behaviour == Behaviour::kWrongPages) {
+      EXPECT_EQ(answer.status, 400);
+      EXPECT_NE(answer.body.find("it is not the memory of this state"), std::string::npos)
+          << answer.body;
+      continue;
+    }
+    EXPECT_EQ(answer.status, 204) << answer.body;
+    EXPECT_TRUE(second.process.send("d"));
+    EXPECT_TRUE(second.process.wait_for_output(counted(4))) << second.process.output();
+  }
+}
+
+TEST_F(SnapshotFaultsTest, AHandlerThatReadsNoMoreEndsTheMonitor) {
+  start_saved();
+  Monitor second = start_monitor("second");
+  const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kNoMore);
+  EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 204);
+  const auto ending = second.process.finish();
+  ASSERT_TRUE(ending) << "a guest whose pages do not come hangs";
+  EXPECT_EQ(ending->text(), "exit 1");
+  EXPECT_NE(second.process.errors().find("has read no fault for 10 seconds"), std::string::npos)
+      << second.process.errors();
+}
+
+TEST_F(SnapshotFaultsTest, ASignalEndsAMonitorThatWaitsForAPage) {
+  start_saved();
+  Monitor second = start_monitor("second");
+  const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kStaySilent);
+  const auto began = std::chrono::steady_clock::now();
+  std::thread client([&] { EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 400); });
+  ::usleep(300'000);
+  EXPECT_EQ(::kill(second.process.pid(), SIGTERM), 0);
+  client.join();
+  const auto ending = second.process.finish();
+  ASSERT_TRUE(ending);
+  EXPECT_EQ(ending->text(), "signal 15");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(8));
+}
+
+// $MOTE_SNAPSHOT_KILLS times (500 on request), at a random moment; either snapshot is there whole.
+TEST_F(SnapshotFaultsTest, AMonitorKilledWhileItSavesLosesNothing) {
+  start_saved();
+  std::mt19937 random(static_cast<unsigned>(::getpid()));
+  const int rounds = count_of("MOTE_SNAPSHOT_KILLS", 12);
+  int count = 3;
+  for (int round = 0; round < rounds; ++round) {
+    SCOPED_TRACE(round);
+    {
+      Monitor monitor = start_monitor("killed");
+      ASSERT_EQ(load(monitor, "s", R"(,"track_dirty_pages":true)"), 204);
+      EXPECT_EQ(monitor.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+      EXPECT_TRUE(monitor.process.send("x"));
+      ASSERT_TRUE(monitor.process.wait_for_output(counted(count + 1)))
+          << count << monitor.process.output();
+      EXPECT_EQ(pause(monitor), 204);
+      std::thread client([&] {
+        // Whether it is answered depends on the moment.
+        static_cast<void>(
+            engine::ask({.socket = monitor.socket,
+                         .method = "PUT",
+                         .path = "/snapshot/create",
+                         .body = fmt::format(R"({{"snapshot_path":"{0}","mem_file_path":"{0}.mem",)"
+                                             R"("snapshot_type":"{1}"}})",
+                                             path_of("s"), round % 2 == 0 ? "Full" : "Diff")}));
+      });
+      ::usleep(static_cast<useconds_t>(random() % 20'000));
+      EXPECT_EQ(::kill(monitor.process.pid(), SIGKILL), 0);
+      client.join();
+    }
+    Monitor next = start_monitor("next");
+    const auto answer =
+        next.answer("PUT", "/snapshot/load", load_body("s", R"(,"resume_vm":true)"));
+    ASSERT_EQ(answer.status, 204) << answer.body;
+    EXPECT_TRUE(next.process.send("y"));
+    // One further than either moment.
+    ASSERT_TRUE(next.process.wait_for_output("\n"));
+    if (next.process.output().find(counted(count + 2)) != std::string::npos)
+      ++count;
+    else
+      ASSERT_NE(next.process.output().find(counted(count + 1)), std::string::npos)
+          << next.process.output();
+  }
+}
+
+// $MOTE_SNAPSHOT_LOADS times (10,000 on request).
+TEST_F(SnapshotFaultsTest, LoadsLeaveNothingBehind) {
+  start_saved();
+  const auto files = scratch_names();
+  const int rounds = count_of("MOTE_SNAPSHOT_LOADS", 20);
+  for (int round = 0; round < rounds; ++round) {
+    Monitor clone = start_monitor("clone");
+    ASSERT_EQ(load(clone, "s", R"(,"resume_vm":true)"), 204) << round;
+    EXPECT_EQ(::kill(clone.process.pid(), SIGKILL), 0);
+    EXPECT_TRUE(clone.process.finish());
+  }
+  std::filesystem::remove(path_of("clone.sock"));
+  std::filesystem::remove(path_of("clone.log"));
+  EXPECT_EQ(scratch_names(), files);
+}
+
+}  // namespace
+}  // namespace mote::bare
