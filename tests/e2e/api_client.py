@@ -126,6 +126,9 @@ class Client:
     def put_metrics(self, **fields):
         self.ask("PUT", "/metrics", fields)
 
+    def load_snapshot(self, **fields):
+        self.ask("PUT", "/snapshot/load", fields)
+
     # Before and after
     def act(self, action_type):
         self.ask("PUT", "/actions", {"action_type": action_type})
@@ -154,6 +157,9 @@ class Client:
     # After the start
     def patch_vm(self, state):
         self.ask("PATCH", "/vm", {"state": state})
+
+    def create_snapshot(self, **fields):
+        self.ask("PUT", "/snapshot/create", fields)
 
     def patch_drive(self, drive_id, **fields):
         self.ask("PATCH", f"/drives/{drive_id}", {"drive_id": drive_id, **fields})

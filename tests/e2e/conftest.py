@@ -16,6 +16,7 @@ import sharing  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "reference: boots the kernel of $MOTE_SHARED, skipped where there is none")
+    config.addinivalue_line("markers", "seconds(number): a test that takes long may take so many")
     config.addinivalue_line("markers", "unjailed(reason): not with MOTE_JAILED=1")
     shared = sharing.plugin()
     if shared:
@@ -93,9 +94,10 @@ def vmm(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def ends_in_time():
+def ends_in_time(request):
     """Every test: whatever it waits for, it does not wait for ever."""
-    seconds = 3 * harness.BOOT_SECONDS
+    mark = request.node.get_closest_marker("seconds")
+    seconds = max(3 * harness.BOOT_SECONDS, mark.args[0] if mark else 0)
     before = harness.processes("mote") | harness.processes("mote-vmm")
 
     def late(*_):
