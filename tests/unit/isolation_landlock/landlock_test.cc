@@ -137,8 +137,11 @@ void expect_only_files_and_sockets_with_paths(const auto& inside) {
     ::_exit(0);
   }
   const UniqueFd abstract(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un name{.sun_family = AF_UNIX, .sun_path = "\0mote-landlock-test"};
-  ASSERT_EQ(::bind(abstract.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+  // Of the kernel's choice, as tests run side by side.
+  sockaddr_un name{.sun_family = AF_UNIX, .sun_path = {}};
+  socklen_t length = sizeof name;
+  ASSERT_EQ(::bind(abstract.get(), reinterpret_cast<sockaddr*>(&name), sizeof name.sun_family), 0);
+  ASSERT_EQ(::getsockname(abstract.get(), reinterpret_cast<sockaddr*>(&name), &length), 0);
   ASSERT_EQ(::listen(abstract.get(), 1), 0);
   inside([&] {
     if (landlock_abi() >= 4) {
@@ -157,7 +160,7 @@ void expect_only_files_and_sockets_with_paths(const auto& inside) {
       EXPECT_NE(::kill(child, SIGTERM), 0);
       EXPECT_EQ(errno, EPERM);
       const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-      EXPECT_NE(::connect(socket.get(), reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
+      EXPECT_NE(::connect(socket.get(), reinterpret_cast<sockaddr*>(&name), length), 0);
       EXPECT_EQ(errno, EPERM);
     }
   });
