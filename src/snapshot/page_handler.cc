@@ -71,11 +71,14 @@ bool has_ended(const UniqueFd& process) {
   return ::poll(&look, 1, 0) != 0;
 }
 
-// How many pages this process has got, of whatever kind.
-std::int64_t faults_of_process() {
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return std::int64_t{usage.ru_minflt} + usage.ru_majflt;
+// How many pages this process's other threads have got, of whatever kind.
+std::int64_t faults_of_others() {
+  const auto faults = [](int who) {
+    rusage usage{};
+    ::getrusage(who, &usage);
+    return std::int64_t{usage.ru_minflt} + usage.ru_majflt;
+  };
+  return faults(RUSAGE_SELF) - faults(RUSAGE_THREAD);
 }
 
 // Takes what a handler sends, which means nothing. False: it has closed its end.
@@ -256,7 +259,7 @@ std::string PageHandler::wait_for_loss() const {
       open = false;
     }
     const bool waits = has_unread_faults();
-    const std::int64_t now = faults_of_process();
+    const std::int64_t now = faults_of_others();
     silent_ms = waits && (silent_ms == 0 || now == brought) ? silent_ms + kLookMs : 0;
     brought = now;
     if (silent_ms > kPatienceMs) {

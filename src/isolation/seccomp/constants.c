@@ -58,6 +58,7 @@ const struct MoteConstant mote_constants[] = {
     MOTE_NAMED(SECCOMP_SET_MODE_FILTER),
     MOTE_NAMED(RLIMIT_NOFILE),
     MOTE_NAMED(RUSAGE_SELF),
+    MOTE_NAMED(RUSAGE_THREAD),
     MOTE_NAMED(RLIMIT_STACK),
     // Locks.
     MOTE_NAMED(FUTEX_WAIT),
