@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/checksum.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/unique_fd.h"
 
@@ -153,7 +154,7 @@ Result<std::string> read_bytes_of(const std::string& path) {
   // Non-blocking, so that a FIFO which nobody writes to is found to be one.
   MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
   struct stat facts{};
-  if (::fstat(fd.get(), &facts) < 0) return fail_errno(errno, "look at {}", json::quote(path));
+  if (!look_at(fd.get(), facts)) return fail_errno(errno, "look at {}", json::quote(path));
   if (!S_ISREG(facts.st_mode)) {
     return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
   }

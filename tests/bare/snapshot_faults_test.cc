@@ -171,6 +171,18 @@ TEST_F(SnapshotFaultsTest, ASignalEndsAMonitorThatWaitsForAPage) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(8));
 }
 
+TEST_F(SnapshotFaultsTest, ChangesGoOverMemoryThatWasNotInPlaceYet) {
+  Monitor first = start_saved(R"(,"track_dirty_pages":true)");
+  // Whoever saved ended between its two renames.
+  std::filesystem::rename(path_of("s.mem"), path_of("s.mem.new"));
+  count_on(first, 4);
+  ASSERT_EQ(create(first, "s", "Diff"), 204);
+  Monitor second = start_monitor("second");
+  ASSERT_EQ(load(second, "s", R"(,"resume_vm":true)"), 204);
+  EXPECT_TRUE(second.process.send("x"));
+  EXPECT_TRUE(second.process.wait_for_output(counted(5))) << second.process.output();
+}
+
 // $MOTE_SNAPSHOT_KILLS times (500 on request), at a random moment; either snapshot is there whole.
 TEST_F(SnapshotFaultsTest, AMonitorKilledWhileItSavesLosesNothing) {
   start_saved();
