@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "base/json_describe.h"
+#include "base/zeros.h"
 #include "snapshot/new_file.h"
 #include "storage/cursor.h"
 #include "storage/overlay/stack.h"
@@ -86,10 +87,6 @@ std::uint64_t count_held(overlay::Layer& layer, std::vector<std::string>* damage
     at += run->length;
   }
   return held;
-}
-
-bool is_zero(const std::vector<std::byte>& bytes) {
-  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
 }
 
 Result<void> copy_out(overlay::Stack& stack, std::uint64_t size, int to) {

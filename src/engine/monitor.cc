@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "base/json_describe.h"
+#include "engine/child.h"
 
 namespace mote::engine {
 
@@ -39,10 +40,7 @@ Result<Pipe> make_pipe() {
                                  std::span<const int> inherited) {
   // A parent that ended before the first call is not heard of by it.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ::getppid() != parent) ::_exit(1);
-  ::setsid();
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  begin_session();
   bool ready = ::dup2(messages, STDERR_FILENO) >= 0;
   for (const int fd : inherited) ready = ready && ::fcntl(fd, F_SETFD, 0) == 0;
   if (ready) ::execv(arguments[0], arguments.data());
@@ -74,23 +72,20 @@ Result<Monitor> Monitor::start(const MonitorPlan& plan) {
 
   std::vector<int> inherited{config.get(), console.writer.get(), end.writer.get()};
   inherited.insert(inherited.end(), plan.descriptors.begin(), plan.descriptors.end());
-  std::vector<std::string> words{plan.program,
-                                 "--no-api",
-                                 "--config-file",
-                                 path_of(config),
-                                 "--level",
-                                 "Error",
-                                 "--exit-port",
-                                 "--stdio-uart",
-                                 "--die-with-parent",
-                                 "--console-fd",
-                                 fmt::format("{}", console.writer.get()),
-                                 "--end-fd",
-                                 fmt::format("{}", end.writer.get())};
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<std::string> words{plan.program,
+                                       "--no-api",
+                                       "--config-file",
+                                       path_of(config),
+                                       "--level",
+                                       "Error",
+                                       "--exit-port",
+                                       "--stdio-uart",
+                                       "--die-with-parent",
+                                       "--console-fd",
+                                       fmt::format("{}", console.writer.get()),
+                                       "--end-fd",
+                                       fmt::format("{}", end.writer.get())};
+  const std::vector<char*> arguments = argv_of(words);
 
   Monitor monitor;
   const pid_t self = ::getpid();

@@ -1,7 +1,6 @@
 #include "engine/served_monitor.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include "base/json.h"
 #include "base/unique_fd.h"
 #include "engine/api_client.h"
+#include "engine/child.h"
 
 namespace mote::engine {
 namespace {
@@ -20,10 +20,7 @@ constexpr std::chrono::milliseconds kPause{1};
 
 // In the child; never returns. Everything was allocated before the fork.
 [[noreturn]] void become(char* const* words, int input, int output) {
-  ::setsid();
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  begin_session();
   const bool ready = ::dup2(input, STDIN_FILENO) >= 0 && ::dup2(output, STDOUT_FILENO) >= 0 &&
                      ::dup2(output, STDERR_FILENO) >= 0;
   if (ready) ::execv(words[0], words);
@@ -39,9 +36,7 @@ Result<pid_t> start_served(const ServedPlan& plan) {
                                : open_file(plan.output, O_WRONLY | O_CREAT | O_APPEND, 0600));
   std::vector<std::string> words{plan.program, "--api-sock", plan.socket, "--level", "Error"};
   words.insert(words.end(), plan.flags.begin(), plan.flags.end());
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = argv_of(words);
   const pid_t pid = ::fork();
   if (pid < 0) return fail_errno(errno, "start mote-vmm");
   if (pid == 0) become(arguments.data(), input.get(), output.get());

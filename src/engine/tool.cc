@@ -7,13 +7,15 @@
 
 #include <cstdlib>
 
+#include "engine/child.h"
+
 namespace mote::engine {
 namespace {
 
 constexpr std::size_t kMostOutput = 1 << 16;
 
 // In the child: never returns.
-[[noreturn]] void execute(std::vector<char*>& arguments, int output, int keep) {
+[[noreturn]] void execute(const std::vector<char*>& arguments, int output, int keep) {
   const int nothing = ::open("/dev/null", O_RDONLY);
   if (nothing < 0 || ::dup2(nothing, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 ||
       ::dup2(output, STDERR_FILENO) < 0 || ::fcntl(keep, F_SETFD, 0) < 0) {
@@ -51,10 +53,7 @@ std::string find_tool(const std::string& name) {
 }
 
 Result<void> run_tool(const std::vector<std::string>& command, const UniqueFd& keep) {
-  std::vector<char*> arguments;
-  arguments.reserve(command.size() + 1);
-  for (const std::string& word : command) arguments.push_back(const_cast<char*>(word.c_str()));
-  arguments.push_back(nullptr);
+  const std::vector<char*> arguments = argv_of(command);
   const UniqueFd output(::memfd_create("mote-tool", MFD_CLOEXEC));
   if (!output) return fail_errno(errno, "run '{}'", command[0]);
   const pid_t child = ::fork();

@@ -7,6 +7,7 @@
 
 #include "arch/x86_64/layout.h"
 #include "machine/machine.h"
+#include "machine/vm_parts.h"
 
 namespace mote::machine {
 namespace {
@@ -62,11 +63,8 @@ Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_siz
   // Before the controllers, as any machine's.
   MOTE_CHECK(shell->lay_slots());
   MOTE_CHECK(shell->vm.reserve_for_real_mode(arch::layout::kKvmTss, arch::layout::kKvmIdentityMap));
-  MOTE_CHECK(shell->vm.create_irqchip());
-  for (unsigned index = 0; index < vcpus; ++index) {
-    MOTE_TRY(kvm::Vcpu vcpu, shell->vm.create_vcpu(index));
-    shell->vcpus.push_back(std::move(vcpu));
-    if (index == 0) continue;
+  MOTE_TRY(shell->vcpus, make_processors(shell->vm, vcpus));
+  for (unsigned index = 1; index < vcpus; ++index) {
     MOTE_TRY(auto thread, Worker::start(ThreadKind::kVcpu));
     shell->threads.push_back(std::move(thread));
   }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "memory/backing.h"
 #include "snapshot/describe.h"
 #include "snapshot/new_file.h"
 #include "snapshot/working_set.h"
@@ -284,8 +285,7 @@ Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const Machine
   if (state.stamped) MOTE_CHECK_WITHIN(check_stamp(fd.get(), loaded.header.id), "memory file");
   const std::size_t ram = wanted.ranges.size();
   const auto file = std::make_shared<const UniqueFd>(std::move(fd));
-  std::uint64_t size = 0;
-  for (const memory::Range& range : wanted.ranges) size += range.size;
+  const std::uint64_t size = memory::total_of(wanted);
   const auto places = shell == nullptr ? std::vector<std::byte*>{} : shell->places(wanted.ranges);
   MOTE_TRY(
       memory::GuestMemory memory,

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/zeros.h"
 #include "memory/backing.h"
 #include "memory/page_table.h"
 
@@ -38,11 +39,6 @@ Result<void> seal(int fd) {
   const int seals = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_FUTURE_WRITE | F_SEAL_SEAL;
   if (::fcntl(fd, F_ADD_SEALS, seals) < 0) return fail_errno(errno, "seal guest memory");
   return {};
-}
-
-bool all_zero(std::span<const std::byte> bytes) {
-  return bytes[0] == std::byte{0} &&
-         std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
 // Finds out which pieces of a region are still as its layers have them.
@@ -80,7 +76,7 @@ class Changes {
                        bool& changed) {
     if (changed) return {};
     if (layer == kNoLayer) {
-      changed = touched(part) && !all_zero(part);
+      changed = touched(part) && !is_zero(part);
       return {};
     }
     const auto kept = std::span(buffer_).first(part.size());
@@ -231,7 +227,7 @@ Result<std::vector<Extent>> GuestMemory::find_changes(bool whole) const {
       taken = taken || region.replaced->test(at / kPiece);
       const bool kept = is_in_layers(layers_, offset, piece.size());
       if (!taken && !(whole && kept)) continue;
-      const bool zeros = all_zero(piece);
+      const bool zeros = is_zero(piece);
       // What was looked at, and is of no layer, is zeros still.
       if (!zeros || kept) append(changed, {offset, piece.size(), zeros ? kNoLayer : next});
     }

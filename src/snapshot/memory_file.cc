@@ -8,24 +8,19 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <numeric>
 #include <optional>
 #include <span>
 
 #include "base/file.h"
 #include "base/unique_fd.h"
+#include "base/zeros.h"
 #include "snapshot/changed_pages.h"
 
 namespace mote::snapshot {
 namespace {
 
 using memory::kPageSize;
-
-bool is_zero(const std::byte* page) {
-  // The first byte is zero, and each is as the one before.
-  return page[0] == std::byte{0} && std::memcmp(page, page + 1, kPageSize - 1) == 0;
-}
 
 // Which pages of a chunk need not be looked at: those that have never been touched. With swap, a
 // page that is not there may be on disk.
@@ -120,7 +115,8 @@ Result<void> write_memory(const memory::GuestMemory& memory, int fd) {
                       untouched.look(*host);
                       const auto bytes = bytes_of(*host);
                       return write_runs(bytes, fd, offset, [&](std::size_t page) {
-                        return !untouched[page] && !is_zero(bytes.data() + page * kPageSize);
+                        return !untouched[page] &&
+                               !is_zero(bytes.subspan(page * kPageSize, kPageSize));
                       });
                     });
 }

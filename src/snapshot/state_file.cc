@@ -53,19 +53,6 @@ bool is_firecrackers(std::span<const std::byte> bytes) {
 
 }  // namespace
 
-std::uint64_t checksum(std::span<const std::byte> bytes) {
-  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // 2^64 over the golden ratio
-  std::uint64_t sum = bytes.size();
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof(std::uint64_t)) {
-    std::uint64_t word = 0;
-    std::memcpy(&word, bytes.data() + at, std::min(sizeof word, bytes.size() - at));
-    // Each step is a bijection of what came before.
-    sum = (sum ^ word) * kOdd;
-    sum ^= sum >> 29;
-  }
-  return sum;
-}
-
 std::string architecture_name(std::uint32_t architecture) {
   if (architecture == kArchitectureX86_64) return "x86_64";
   if (architecture == kArchitectureAarch64) return "aarch64";

@@ -35,14 +35,10 @@ struct Header {
   std::uint64_t created = 0;       // seconds since 1970
   std::array<std::byte, 16> id{};  // of the moment, as the memory file's stamp has it (stamp.h)
   std::uint64_t body_size = 0;
-  std::uint64_t body_checksum = 0;  // see checksum()
+  std::uint64_t body_checksum = 0;  // base/checksum.h
 };
 inline constexpr std::size_t kMaxMaker = 48;
 inline constexpr std::size_t kHeaderSize = 128;
-
-// Of words of 8 bytes, the last filled up with zeros, and of the length: no change within one word
-// goes unseen.
-std::uint64_t checksum(std::span<const std::byte> bytes);
 
 // "1.0.0"
 std::string version_text(std::uint32_t major, std::uint32_t minor);

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/checksum.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
