@@ -49,6 +49,7 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
   endif()
   add_link_options(-flto=thin -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
   # A launch reads as little of the program as can be: relocations are packed, what leads to errors (gnu::cold) lies
-  # apart, and the file is mapped on 64 KiB, which is how much around a page the kernel maps at once.
-  add_link_options(-Wl,-z,pack-relative-relocs -Wl,-mllvm,-hot-cold-split=true -Wl,-z,max-page-size=65536)
+  # apart, and the file is mapped on 64 KiB, which is how much around a page the kernel maps at once. The linker writes the
+  # file in one go, not page by page through a mapping: what it leaves in the page cache is mapped in larger pieces.
+  add_link_options(-Wl,-z,pack-relative-relocs -Wl,-mllvm,-hot-cold-split=true -Wl,-z,max-page-size=65536 -Wl,--no-mmap-output-file)
 endif()
