@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <utility>
 
 namespace mote {
@@ -17,6 +18,12 @@ MappedMemory& MappedMemory::operator=(MappedMemory&& other) noexcept {
 
 MappedMemory::~MappedMemory() {
   if (data_ != nullptr) ::munmap(data_, size_);
+}
+
+void MappedMemory::truncate(std::size_t size) {
+  if (size < size_) ::munmap(data_ + size, size_ - size);
+  size_ = std::min(size, size_);
+  if (size_ == 0) data_ = nullptr;
 }
 
 Result<MappedMemory> MappedMemory::map(std::size_t size, int protection, int flags, int fd,

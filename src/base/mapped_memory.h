@@ -29,6 +29,9 @@ class MappedMemory {
   // Takes ownership of [data, data + size), whatever is mapped there or will be.
   static MappedMemory adopt(std::byte* data, std::size_t size) { return {data, size}; }
 
+  // Unmaps what is behind the first `size` bytes, whole pages.
+  void truncate(std::size_t size);
+
   std::byte* data() const { return data_; }
   std::size_t size() const { return size_; }
   std::span<std::byte> bytes() const { return {data_, size_}; }

@@ -10,6 +10,31 @@
 #include "snapshot/describe.h"
 
 namespace mote::machine {
+namespace {
+
+// So long at a time, and so often, the machine thread takes down what memory has put aside; first
+// when whoever forks has had an answer, and a child has begun.
+constexpr std::chrono::microseconds kDropFor(300);
+constexpr std::chrono::milliseconds kDropEvery(4);
+
+}  // namespace
+
+Result<std::uint64_t> Machine::freeze_memory() {
+  MOTE_TRY(const std::uint64_t copied, memory_.freeze());
+  if (!memory_.drop_aside({})) return copied;
+  auto timer = loop_.timer([this] {
+    kMachineThread.assert_held();
+    if (memory_.drop_aside(kDropFor)) return;
+    static_cast<void>(aside_->disarm());
+  });
+  if (timer && timer->set_periodic(kDropEvery)) {
+    aside_ = std::move(*timer);
+  } else {
+    while (memory_.drop_aside(kDropFor)) {
+    }
+  }
+  return copied;
+}
 
 Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
   if (!config.machine.forkable && machine.memory().layers().files.empty()) {

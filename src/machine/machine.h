@@ -94,8 +94,11 @@ class Machine {
   // Marks in memory() which pages the guest wrote, as KVM has noted them up to now; nothing where
   // pages are not tracked. Of a paused machine.
   Result<void> collect_dirty_pages() REQUIRES(kMachineThread);
-  // GuestMemory::freeze() of a paused machine, which goes on in what is frozen.
-  Result<std::uint64_t> freeze_memory() REQUIRES(kMachineThread) { return memory_.freeze(); }
+  // What GuestMemory does before it is frozen, of a machine that may run.
+  void prepare_freeze() REQUIRES(kMachineThread) { memory_.prepare_freeze(); }
+  // GuestMemory::freeze() of a paused machine, which goes on in what is frozen. What memory puts
+  // aside by that is taken down bit by bit, as the machine runs on.
+  Result<std::uint64_t> freeze_memory() REQUIRES(kMachineThread);
   // The state of a paused machine.
   Result<MachineState> save() REQUIRES(kMachineThread);
   // What a snapshot of a paused machine is stamped with: the same until it has run.
@@ -180,6 +183,7 @@ class Machine {
   std::unique_ptr<metadata::Service> metadata_;  // null: the guest has none
   std::vector<AttachedDevice> devices_;
   std::vector<std::unique_ptr<VcpuThread>> vcpus_;
+  std::optional<EventLoop::Timer> aside_;           // while memory has something put aside
   std::optional<snapshot::Stamp> stamp_;            // of this pause
   std::optional<snapshot::MomentId> saved_moment_;  // of the last snapshot, or the one loaded
   std::vector<std::uint32_t> template_msrs_;        // saved besides those that are saved anyway

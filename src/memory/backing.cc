@@ -40,7 +40,7 @@ Result<MappedMemory> map_region(const MemoryConfig& config, const Range& range, 
   constexpr int kProtection = PROT_READ | PROT_WRITE;
   switch (config.backing) {
     case Backing::kMemfd:
-      return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,
+      return MappedMemory::map_aligned(range.size, alignment_for(range.size), kProtection,
                                        MAP_SHARED | MAP_NORESERVE, file, file_offset);
     case Backing::kFile:
       return MappedMemory::map_aligned(range.size, kHugePageSize, kProtection,

@@ -14,8 +14,13 @@ namespace mote::memory {
 
 // Regions begin at such an address, as they do in the guest, so that pages of 2 MiB fit.
 inline constexpr std::uint64_t kHugePageSize = 2 << 20;
+inline constexpr std::uint64_t kGiantPageSize = 1 << 30;
 
 std::uint64_t page_size(Backing backing);
+// Where a mapping of `size` bytes is to begin, so that the tables of its pages hold no others.
+inline std::uint64_t alignment_for(std::uint64_t size) {
+  return size < kGiantPageSize ? kHugePageSize : kGiantPageSize;
+}
 // Errors (kInvalid): ranges that are empty, unaligned, overlap or are in no order.
 Result<void> check_ranges(const MemoryConfig& config);
 std::uint64_t total_of(const MemoryConfig& config);

@@ -20,6 +20,10 @@ namespace {
 // more mappings.
 constexpr std::uint64_t kPiece = 64 << 10;
 constexpr std::uint64_t kPagesOfPiece = kPiece / kPageSize;
+// A memfd that becomes a layer is looked at in larger ones, and has so many parts at most: each is
+// found and mapped while the guest waits.
+constexpr std::uint64_t kBlock = 256 << 10;
+constexpr std::size_t kMaxParts = 256;
 // What the page table is asked about at once.
 constexpr std::uint64_t kWindow = 4 << 20;
 
@@ -190,6 +194,13 @@ Result<void> GuestMemory::remap(std::uint64_t offset, std::uint64_t size) {
       });
 }
 
+void GuestMemory::prepare_freeze() {
+  if (config_.backing != Backing::kMemfd || !config_.freezable) return;
+  if (auto found = extents_of(memfd_.get(), total_of(config_), kBlock, kMaxParts)) {
+    touched_ = std::move(*found);
+  }
+}
+
 Result<std::uint64_t> GuestMemory::freeze() {
   frozen_ = frozen_ || !layers_.files.empty() || config_.freezable;
   if (!layers_.files.empty()) return freeze_changes();
@@ -203,10 +214,13 @@ Result<std::uint64_t> GuestMemory::freeze() {
 // may write then, so that comes before the seal.
 Result<std::uint64_t> GuestMemory::freeze_memfd() {
   const std::uint64_t total = total_of(config_);
-  MOTE_TRY(layers_.extents, extents_of(memfd_.get(), total, kPiece));
+  MOTE_TRY(layers_.extents, extents_of(memfd_.get(), total, kBlock, kMaxParts, touched_));
   layers_.files.push_back(std::make_shared<const UniqueFd>(std::move(memfd_)));
   config_.backing = Backing::kFile;
-  for (Region& region : regions_) make_layered(region);
+  for (Region& region : regions_) {
+    make_layered(region);
+    aside_.put(region.mapping.bytes());
+  }
   // After an error all is as it was, but for a part that is private now; and whoever is given this
   // layer later refuses it, as it was not sealed.
   MOTE_CHECK(remap(0, total));

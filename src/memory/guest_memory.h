@@ -24,6 +24,7 @@
 #include "base/mapped_memory.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "memory/aside.h"
 #include "memory/block_map.h"
 #include "memory/layers.h"
 
@@ -238,12 +239,17 @@ class GuestMemory {
   // given back accordingly.
   Result<void> lay_file_over(const Range& range, int fd, std::uint64_t offset) const;
 
+  // Does what of the next freeze() can be done while memory is used.
+  void prepare_freeze();
   // Makes what RAM holds now layers(), and goes on in a private mapping of them: nothing may touch
-  // it meanwhile. The first time this takes time for each page that was touched, and copies
-  // nothing; later ones copy what was written since. Returns the bytes that were copied. Errors:
-  // memory of another kind than a memfd that is freezable or what is in layers already; too little
-  // memory for the copy, and then all is as it was.
+  // it meanwhile. The first time this copies nothing; later ones copy what was written since.
+  // Returns the bytes that were copied. Errors: memory of another kind than a memfd that is
+  // freezable or what is in layers already; too little memory for the copy, and then all is as it
+  // was.
   Result<std::uint64_t> freeze();
+  // Takes down, for about `time`, what freeze() has put aside; true when there is more. A time of 0
+  // only tells.
+  bool drop_aside(std::chrono::nanoseconds time) { return aside_.drop(time); }
   // Of the last freeze(), or those it was mapped from; none before.
   const Layers& layers() const { return layers_; }
   // Whether it was frozen or can be: what is this process's own is then not what was written.
@@ -321,6 +327,8 @@ class GuestMemory {
   std::unique_ptr<AttachedList> attached_ = std::make_unique<AttachedList>();
   UniqueFd memfd_;
   Layers layers_;
+  std::vector<Extent> touched_;  // of the memfd, as prepare_freeze() found it
+  Aside aside_;
   bool frozen_ = false;
 };
 

@@ -51,6 +51,22 @@ void append(std::vector<Extent>& extents, const Extent& next) {
   extents.push_back(next);
 }
 
+// Adds the blocks of [at, end) of the file that have data; `at` begins one.
+Result<void> add_blocks(int fd, std::uint64_t at, std::uint64_t end, std::uint64_t grain,
+                        std::vector<Extent>& extents) {
+  while (at < end) {
+    const off_t data = ::lseek(fd, static_cast<off_t>(at), SEEK_DATA);
+    if (data < 0 && errno == ENXIO) break;  // nothing behind it
+    if (data < 0) return fail_errno(errno, "find what memory has");
+    // Where the data end is not asked: the kernel would look at page after page.
+    const std::uint64_t begin = static_cast<std::uint64_t>(data) & ~(grain - 1);
+    if (begin >= end) break;
+    at = std::min(begin + grain, end);
+    append(extents, {.offset = begin, .size = at - begin, .layer = 0});
+  }
+  return {};
+}
+
 std::vector<Extent> with_grain(std::span<const Extent> extents, std::uint64_t size,
                                std::uint64_t grain) {
   std::vector<Extent> rounded;
@@ -92,23 +108,17 @@ Result<void> check(const Layers& layers, std::uint64_t total) {
   return {};
 }
 
-Result<std::vector<Extent>> extents_of(int fd, std::uint64_t size, std::uint64_t grain) {
+Result<std::vector<Extent>> extents_of(int fd, std::uint64_t size, std::uint64_t grain,
+                                       std::size_t most, std::span<const Extent> known) {
   std::vector<Extent> extents;
-  for (off_t at = 0; static_cast<std::uint64_t>(at) < size;) {
-    const off_t data = ::lseek(fd, at, SEEK_DATA);
-    if (data < 0) {
-      if (errno == ENXIO) break;  // nothing behind it
-      return fail_errno(errno, "find what memory has");
-    }
-    const off_t hole = ::lseek(fd, data, SEEK_HOLE);
-    if (hole < 0) return fail_errno(errno, "find what memory has");
-    const auto begin = static_cast<std::uint64_t>(data) & ~(grain - 1);
-    if (begin >= size) break;
-    const std::uint64_t end = std::min(round_up(static_cast<std::uint64_t>(hole), grain), size);
-    append(extents, {.offset = begin, .size = end - begin, .layer = 0});
-    at = static_cast<off_t>(end);
+  std::uint64_t at = 0;
+  for (const Extent& extent : known) {
+    MOTE_CHECK(add_blocks(fd, at, extent.offset, grain, extents));
+    append(extents, extent);
+    at = extent.offset + extent.size;
   }
-  while (extents.size() > kMaxExtents) {
+  MOTE_CHECK(add_blocks(fd, at, size, grain, extents));
+  while (extents.size() > most) {
     grain *= 2;
     extents = with_grain(extents, size, grain);
   }

@@ -39,10 +39,12 @@ struct Layers {
 // their owner's to see to.
 Result<void> check(const Layers& layers, std::uint64_t total);
 
-// What the file `fd` of `size` bytes has data in, as extents of layer 0 that begin and end at
-// multiples of `grain`, a power of two, or of a larger one where there would be more than
-// kMaxExtents.
-Result<std::vector<Extent>> extents_of(int fd, std::uint64_t size, std::uint64_t grain);
+// Which blocks of `grain` bytes, a power of two, of the file `fd` of `size` bytes have data, as
+// extents of layer 0; of a larger grain where there would be more than `most`. What is in `known`,
+// which this returned before, is not looked at again and counts as data.
+Result<std::vector<Extent>> extents_of(int fd, std::uint64_t size, std::uint64_t grain,
+                                       std::size_t most = kMaxExtents,
+                                       std::span<const Extent> known = {});
 
 // `extents` with `changed`, of the same form, laid over them: of those, what has layer kNoLayer
 // becomes zeros.

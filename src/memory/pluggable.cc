@@ -44,11 +44,6 @@ Result<std::unique_ptr<PluggableMemory>> PluggableMemory::create(AddressSpace& s
   MOTE_TRY(MappedMemory mapping,
            MappedMemory::map_aligned(sizes.total, kHugePageSize, PROT_NONE,
                                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE));
-  if (ram.backing != Backing::kHugetlb2M) {
-    ::madvise(mapping.data(), mapping.size(),
-              ram.transparent_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
-  }
-  ::madvise(mapping.data(), mapping.size(), MADV_DONTDUMP);
   std::byte* host = mapping.data();
   auto map = std::make_shared<BlockMap>(sizes.total / sizes.block, sizes.block);
   MOTE_CHECK(space.attach({.range = range,
@@ -83,18 +78,22 @@ void PluggableMemory::each_part(std::uint64_t first, std::uint64_t count, Use&& 
 
 Result<void> PluggableMemory::make_usable(std::size_t part) {
   std::byte* start = host_ + part * sizes_.slot;
-  if (space_.memory().config().backing == Backing::kHugetlb2M) {
-    // Reserved at once: a pool that is too small is an error here, not a SIGBUS in the guest.
-    // Nobody has a slice of what was never plugged.
-    if (::mmap(start, sizes_.slot, PROT_READ | PROT_WRITE,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_HUGETLB | MAP_HUGE_2MB, -1,
-               0) == MAP_FAILED) {
-      return fail_errno(errno, "take {} MiB from the host's pool of huge pages", sizes_.slot >> 20);
-    }
-    ::madvise(start, sizes_.slot, MADV_DONTDUMP);
-  } else if (::mprotect(start, sizes_.slot, PROT_READ | PROT_WRITE) < 0) {
-    return fail_errno(errno, "make {} MiB of addresses usable", sizes_.slot >> 20);
+  const MemoryConfig& ram = space_.memory().config();
+  // Huge pages are reserved at once: a pool that is too small is an error here, not a SIGBUS in the
+  // guest.
+  const bool huge = ram.backing == Backing::kHugetlb2M;
+  const int kind = huge ? MAP_HUGETLB | MAP_HUGE_2MB : MAP_NORESERVE;
+  // Laid over what cannot be used, of which nobody has a slice: that needs no call that only this
+  // would need.
+  if (::mmap(start, sizes_.slot, PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | kind, -1, 0) == MAP_FAILED) {
+    return fail_errno(errno, "take {} MiB from the host's {}", sizes_.slot >> 20,
+                      huge ? "pool of huge pages" : "memory");
   }
+  if (!huge) {
+    ::madvise(start, sizes_.slot, ram.transparent_huge_pages ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+  }
+  ::madvise(start, sizes_.slot, MADV_DONTDUMP);
   parts_[part].usable = true;
   return {};
 }

@@ -60,6 +60,11 @@ Result<void> RealMachine::create_snapshot(const machine::VmConfig& config,
   return machine::create_snapshot(*machine_, config, kind, paths, maker);
 }
 
+void RealMachine::prepare_freeze() {
+  machine::kMachineThread.assert_held();
+  machine_->prepare_freeze();
+}
+
 Result<machine::Frozen> RealMachine::freeze(const machine::VmConfig& config) {
   machine::kMachineThread.assert_held();
   return machine::freeze(*machine_, config);

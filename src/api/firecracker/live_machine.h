@@ -28,7 +28,8 @@ class LiveMachine {
   virtual Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                        const machine::SnapshotPaths& paths,
                                        const std::string& maker) = 0;
-  // As machine::freeze().
+  // As Machine's, and as machine::freeze().
+  virtual void prepare_freeze() = 0;
   virtual Result<machine::Frozen> freeze(const machine::VmConfig& config) = 0;
   template <typename D>
   D* find(std::string_view id = {}) {
@@ -72,6 +73,7 @@ class RealMachine final : public LiveMachine {
   Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                const machine::SnapshotPaths& paths,
                                const std::string& maker) override;
+  void prepare_freeze() override;
   Result<machine::Frozen> freeze(const machine::VmConfig& config) override;
 
  private:

@@ -84,6 +84,7 @@ Result<ForkAnswer> Controller::fork(Fork) {
   constexpr std::string_view kFork = "PUT /fork";
   MOTE_CHECK(after_start(kFork));
   const bool runs = state_ == InstanceState::Running;
+  machine_->prepare_freeze();
   const auto began = std::chrono::steady_clock::now();
   if (runs) machine_->pause();
   auto frozen = [this]() -> Result<machine::Frozen> {

@@ -74,6 +74,7 @@ class FakeMachine final : public LiveMachine {
   }
 
   // A machine of 1 MiB whose state says nothing of its processors.
+  void prepare_freeze() override { ++preparations; }
   Result<machine::Frozen> freeze(const machine::VmConfig& config) override {
     if (!config.machine.forkable) return fail(ErrorKind::kState, "not forkable");
     machine::Frozen frozen;
@@ -92,6 +93,7 @@ class FakeMachine final : public LiveMachine {
 
   int runs = 0;
   int pauses = 0;
+  int preparations = 0;
   int presses = 0;
   bool fail_run = false;
   std::vector<std::string> saved;

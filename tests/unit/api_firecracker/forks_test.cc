@@ -42,6 +42,7 @@ TEST_F(Forks, AnswerWithDescriptorsAndTheMachineGoesOn) {
   struct stat facts{};
   ASSERT_EQ(::fstat(answer.descriptors[1].get(), &facts), 0);
   EXPECT_EQ(facts.st_size, 2 << 20);
+  EXPECT_EQ(fake().preparations, 1);
   EXPECT_EQ(fake().pauses, 1);
   EXPECT_EQ(fake().runs, 2);
   EXPECT_THAT(get("/"), HasSubstr("Running"));

@@ -32,6 +32,20 @@ TEST(MappedMemory, MapsAndUnmaps) {
   EXPECT_FALSE(is_mapped(address));
 }
 
+TEST(MappedMemory, IsCutShort) {
+  auto memory = *MappedMemory::map(3 * 4096, PROT_READ | PROT_WRITE, kPrivate);
+  const std::byte* address = memory.data();
+  memory.truncate(4 * 4096);
+  EXPECT_EQ(memory.size(), 3 * 4096U);
+  memory.truncate(4096);
+  EXPECT_EQ(memory.size(), 4096U);
+  EXPECT_TRUE(is_mapped(address));
+  EXPECT_FALSE(is_mapped(address + 4096));
+  memory.truncate(0);
+  EXPECT_FALSE(is_mapped(address));
+  EXPECT_EQ(memory.data(), nullptr);
+}
+
 TEST(MappedMemory, MovesWithoutUnmapping) {
   auto first = *MappedMemory::map(4096, PROT_READ | PROT_WRITE, kPrivate);
   std::byte* address = first.data();
