@@ -10,7 +10,7 @@ Result<std::unique_ptr<FileDisk>> FileDisk::open(const std::string& path, Access
 }
 
 void FileDisk::start(DiskRequest request, std::uint64_t length, Done done) {
-  Result<void> result = serve_now(file_.fd.get(), request, length);
+  Result<void> result = serve_now(file_.fd.get(), request.offset, request, length);
   done(std::move(request), std::move(result));
 }
 

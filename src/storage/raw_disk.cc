@@ -12,13 +12,7 @@ Result<std::unique_ptr<Disk>> open_raw_disk(const std::string& path, const RawOp
   const std::uint32_t alignment = file.buffer_alignment;
   std::unique_ptr<Disk> disk;
   if (options.engine == Engine::kUring) {
-    std::shared_ptr<DiskRing> ring;
-    if (options.ring != nullptr) ring = *options.ring;
-    if (!ring) {
-      MOTE_TRY(ring, DiskRing::create(loop));
-    }
-    MOTE_TRY(disk, UringDisk::create(std::move(file), loop, ring));
-    if (options.ring != nullptr) *options.ring = std::move(ring);
+    MOTE_TRY(disk, UringDisk::create(std::move(file), loop, options.ring));
   } else {
     disk = std::make_unique<FileDisk>(std::move(file));
   }

@@ -85,18 +85,18 @@ int allocation_mode(const DiskRequest& request) {
   return request.op == Op::kDiscard || request.may_unmap ? kPunchHole : kZeroRange;
 }
 
-Result<void> serve_now(int fd, DiskRequest& request, std::uint64_t length) {
+Result<void> serve_now(int fd, std::uint64_t place, DiskRequest& request, std::uint64_t length) {
   switch (request.op) {
     case Op::kRead:
-      return read_vector(fd, request.buffers, request.offset);
+      return read_vector(fd, request.buffers, place);
     case Op::kWrite:
-      return write_vector(fd, request.buffers, request.offset);
+      return write_vector(fd, request.buffers, place);
     case Op::kFlush:
       return sync_data(fd);
     case Op::kDiscard:
-      return discard(fd, request.offset, length);
+      return discard(fd, place, length);
     case Op::kWriteZeroes:
-      return write_zeroes(fd, request.offset, length, request.may_unmap);
+      return write_zeroes(fd, place, length, request.may_unmap);
   }
   return fail(ErrorKind::kInternal, "a disk request of no kind");
 }

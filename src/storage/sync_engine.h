@@ -23,8 +23,9 @@ Result<void> discard(int fd, std::uint64_t offset, std::uint64_t length);
 // fdatasync(2).
 Result<void> sync_data(int fd);
 
-// Does a request of `length` bytes by the calls above. Its list of buffers is changed on the way.
-Result<void> serve_now(int fd, DiskRequest& request, std::uint64_t length);
+// Does a request of `length` bytes by the calls above, from the file's byte `place` on, whatever
+// the request says its offset is. Its list of buffers is changed on the way.
+Result<void> serve_now(int fd, std::uint64_t place, DiskRequest& request, std::uint64_t length);
 
 // Takes `count` bytes, which are there, off the front of `buffers`, and what is empty then.
 void take_off(std::span<iovec>& buffers, std::size_t count);

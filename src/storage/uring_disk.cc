@@ -45,16 +45,16 @@ UringDisk::UringDisk(RawFile file, std::shared_ptr<DiskRing> ring)
 }
 
 Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop,
-                                                     std::shared_ptr<DiskRing> ring) {
-  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), std::move(ring)));
+                                                     std::shared_ptr<DiskRing>* ring) {
+  std::shared_ptr<DiskRing> own;
+  std::shared_ptr<DiskRing>& used = ring == nullptr ? own : *ring;
+  if (!used) {
+    MOTE_TRY(used, DiskRing::create(loop));
+  }
+  std::unique_ptr<UringDisk> made(new UringDisk(std::move(file), used));
   MOTE_CHECK(made->add_file(made->file_.fd.get(), made->file_.in_memory));
   MOTE_TRY(made->retry_, loop.timer([&disk = *made] { disk.ready(); }));
   return made;
-}
-
-Result<std::unique_ptr<UringDisk>> UringDisk::create(RawFile file, EventLoop& loop) {
-  MOTE_TRY(auto ring, DiskRing::create(loop));
-  return create(std::move(file), loop, std::move(ring));
 }
 
 Result<unsigned> UringDisk::add_file(int fd, bool in_memory) {
@@ -72,34 +72,33 @@ UringDisk::~UringDisk() {
 // Requests in
 // ------------------------------------------------------------------------------------------------
 
-void UringDisk::start_on(unsigned file, DiskRequest request, std::uint64_t length, Done done) {
+void UringDisk::start_on(unsigned file, std::uint64_t place, DiskRequest request,
+                         std::uint64_t length, Done done) {
   // In memory there is nothing to wait for, and the ring would hand most of it to a thread of the
   // kernel.
   const File& on = files_[file];
   const bool now = on.in_memory || (length == 0 && request.op != Op::kFlush);
   if (now) {
-    Result<void> result = serve_now(on.fd, request, length);
+    Result<void> result = serve_now(on.fd, place, request, length);
     done(std::move(request), std::move(result));
     return;
   }
-  if (free_slots_.empty()) {
-    ++throttled_;
-    waiting_.push_back({on.number, std::move(request), length, std::move(done)});
-    return;
-  }
-  launch(on.number, std::move(request), length, std::move(done));
+  Waiting next{on.number, place, std::move(request), length, std::move(done)};
+  if (!free_slots_.empty()) return launch(std::move(next));
+  ++throttled_;
+  waiting_.push_back(std::move(next));
 }
 
-void UringDisk::launch(unsigned file, DiskRequest request, std::uint64_t length, Done done) {
+void UringDisk::launch(Waiting next) {
   const std::size_t slot = free_slots_.back();
   free_slots_.pop_back();
   Running& running = slots_[slot];
-  running = {.file = file,
-             .request = std::move(request),
-             .done = std::move(done),
+  running = {.file = next.file,
+             .request = std::move(next.request),
+             .done = std::move(next.done),
              .left = {},
-             .length = length};
-  running.offset = running.request.offset;
+             .offset = next.place,
+             .length = next.length};
   running.left = running.request.buffers;
   take_off(running.left, 0);
   put(slot);
@@ -201,7 +200,7 @@ void UringDisk::finish(std::size_t slot, Result<void> result) {
   if (!waiting_.empty()) {
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
-    launch(next.file, std::move(next.request), next.length, std::move(next.done));
+    launch(std::move(next));
   }
   done.done(std::move(done.request), std::move(result));
 }

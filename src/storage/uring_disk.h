@@ -36,12 +36,12 @@ class DiskRing {
 
 class UringDisk final : public Disk {
  public:
-  // Completions come from `loop`, which outlives the disk, by `ring`, where a disk that had it
-  // before has nothing under way once this one has. Errors: the ring has a file too many.
+  // Completions come from `loop`, which outlives the disk. `ring`: where disks that follow each
+  // other keep theirs, made for the first; a disk that had it before has nothing under way once
+  // this one has. Null: a ring of its own. Errors: as Uring::create(); the ring has a file too
+  // many.
   static Result<std::unique_ptr<UringDisk>> create(RawFile file, EventLoop& loop,
-                                                   std::shared_ptr<DiskRing> ring);
-  // With a ring of its own. Errors: as Uring::create().
-  static Result<std::unique_ptr<UringDisk>> create(RawFile file, EventLoop& loop);
+                                                   std::shared_ptr<DiskRing>* ring = nullptr);
   UringDisk(const UringDisk&) = delete;
   UringDisk& operator=(const UringDisk&) = delete;
   ~UringDisk() override;
@@ -49,9 +49,11 @@ class UringDisk final : public Disk {
   // A file more that the disk's requests may be on: its number for start_on(). `fd` stays open as
   // long as the disk; `in_memory` as RawFile has it. Errors: the ring has a file too many.
   Result<unsigned> add_file(int fd, bool in_memory);
-  // As start(), on a file of add_file(), or on the disk's own, which is 0. Nothing was checked: the
+  // As start(), on a file of add_file(), or on the disk's own, which is 0, from its byte `place`
+  // on, whatever the request says its offset is: it comes back as it went. Nothing was checked: the
   // caller does that.
-  void start_on(unsigned file, DiskRequest request, std::uint64_t length, Done done);
+  void start_on(unsigned file, std::uint64_t place, DiskRequest request, std::uint64_t length,
+                Done done);
 
   std::uint64_t size() const override { return file_.size; }
   Result<void> refresh() override { return file_.refresh(); }
@@ -65,7 +67,8 @@ class UringDisk final : public Disk {
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override {
-    start_on(0, std::move(request), length, std::move(done));
+    const std::uint64_t place = request.offset;
+    start_on(0, place, std::move(request), length, std::move(done));
   }
 
  private:
@@ -80,12 +83,13 @@ class UringDisk final : public Disk {
     DiskRequest request;
     Done done;
     std::span<iovec> left;     // of its buffers
-    std::uint64_t offset = 0;  // of what is left
+    std::uint64_t offset = 0;  // of what is left, in the file
     std::uint64_t length = 0;
     bool writes_zeroes = false;  // by hand, as the host has no better way
   };
   struct Waiting {
-    unsigned file = 0;
+    unsigned file = 0;        // at the ring
+    std::uint64_t place = 0;  // in the file
     DiskRequest request;
     std::uint64_t length = 0;
     Done done;
@@ -94,7 +98,7 @@ class UringDisk final : public Disk {
   friend class DiskRing;
   UringDisk(RawFile file, std::shared_ptr<DiskRing> ring);
   Uring& ring() { return *ring_->ring_; }
-  void launch(unsigned file, DiskRequest request, std::uint64_t length, Done done);
+  void launch(Waiting next);
   void put(std::size_t slot);
   void reap();
   void advance(std::size_t slot, std::int32_t result);

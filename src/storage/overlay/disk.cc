@@ -18,22 +18,23 @@ void finish(DiskRequest request, Result<void> result, Disk::Done done) {
   done(std::move(request), std::move(result));
 }
 
-Result<void> serve(ImageFile& file, DiskRequest& request, std::uint64_t length) {
+Result<void> serve(ImageFile& file, std::uint64_t place, DiskRequest& request,
+                   std::uint64_t length) {
   switch (request.op) {
     case Op::kRead:
-      return file.read(request.buffers, request.offset);
+      return file.read(request.buffers, place);
     case Op::kWrite:
-      return file.write(request.buffers, request.offset);
+      return file.write(request.buffers, place);
     case Op::kFlush:
       return file.sync();
     case Op::kDiscard:
-      file.punch(request.offset, length);
+      file.punch(place, length);
       return {};
     case Op::kWriteZeroes:
-      if (file.punch(request.offset, length)) return {};
+      if (file.punch(place, length)) return {};
       std::vector<iovec> zeros;
       append_zeroes(length, zeros);
-      return file.write(zeros, request.offset);
+      return file.write(zeros, place);
   }
   return fail(ErrorKind::kInternal, "a disk request of no kind");
 }
@@ -67,19 +68,13 @@ void OverlayDisk::start(DiskRequest request, std::uint64_t length, Done done) {
   }
 }
 
-void OverlayDisk::pass_on(std::size_t file, std::uint64_t offset, DiskRequest request,
+void OverlayDisk::pass_on(std::size_t file, std::uint64_t place, DiskRequest request,
                           std::uint64_t length, Done done) {
-  const std::uint64_t asked = std::exchange(request.offset, offset);
-  if (!ring_) {
-    Result<void> result = serve(stack_.file(file), request, length);
-    request.offset = asked;
-    return finish(std::move(request), std::move(result), std::move(done));
+  if (ring_) {
+    return ring_->start_on(ring_files_[file], place, std::move(request), length, std::move(done));
   }
-  ring_->start_on(ring_files_[file], std::move(request), length,
-                  [asked, done = std::move(done)](DiskRequest back, Result<void> result) mutable {
-                    back.offset = asked;
-                    done(std::move(back), std::move(result));
-                  });
+  Result<void> result = serve(stack_.file(file), place, request, length);
+  finish(std::move(request), std::move(result), std::move(done));
 }
 
 // Reads
@@ -197,8 +192,8 @@ Result<void> OverlayDisk::write_new(std::span<const iovec> buffers, std::uint64_
 Result<void> OverlayDisk::zero_clusters(std::uint64_t first, std::uint64_t last) {
   const std::uint64_t begin = first * cluster_size();
   const std::uint64_t end = std::min(last * cluster_size(), size_);
-  DiskRequest zeros{.op = Op::kWriteZeroes, .offset = place_of(begin), .buffers = {}};
-  MOTE_CHECK(serve(stack_.top().file(), zeros, end - begin));
+  DiskRequest zeros{.op = Op::kWriteZeroes, .buffers = {}};
+  MOTE_CHECK(serve(stack_.top().file(), place_of(begin), zeros, end - begin));
   return stack_.top().hold(first, last - first);
 }
 

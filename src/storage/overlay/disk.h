@@ -62,7 +62,7 @@ class OverlayDisk final : public Disk {
   };
 
   // One system call, or one operation of the ring.
-  void pass_on(std::size_t file, std::uint64_t offset, DiskRequest request, std::uint64_t length,
+  void pass_on(std::size_t file, std::uint64_t place, DiskRequest request, std::uint64_t length,
                Done done);
   void read(DiskRequest request, std::uint64_t length, Done done);
   void read_parts(DiskRequest request, std::uint64_t length, Done done);

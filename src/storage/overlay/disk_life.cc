@@ -80,13 +80,7 @@ Result<std::unique_ptr<OverlayDisk>> OverlayDisk::open(const std::string& path,
   top.fd.reset(::fcntl(opened.fd, F_DUPFD_CLOEXEC, 0));
   if (!top.fd) return fail_errno(errno, "duplicate the descriptor of {}", json::quote(path));
   top.in_memory = is_in_memory(opened.fd);
-  std::shared_ptr<DiskRing> ring;
-  if (options.ring != nullptr) ring = *options.ring;
-  if (!ring) {
-    MOTE_TRY(ring, DiskRing::create(*loop));
-  }
-  MOTE_TRY(disk->ring_, UringDisk::create(std::move(top), *loop, ring));
-  if (options.ring != nullptr) *options.ring = std::move(ring);
+  MOTE_TRY(disk->ring_, UringDisk::create(std::move(top), *loop, options.ring));
   for (std::size_t i = 0; i + 1 < opened.fds.size(); ++i) {
     const int fd = opened.fds[i];
     unsigned number = 0;  // of an image that is not there, and is not asked

@@ -9,14 +9,10 @@ namespace mote::storage::qcow2 {
 Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path, const Options& options,
                                                    EventLoop* loop) {
   MOTE_TRY(OpenedImage opened, open_chain(path, options));
-  std::unique_ptr<Disk> data;
+  std::unique_ptr<UringDisk> data;
   if (options.engine == Engine::kUring) {
-    MOTE_TRY(data, open_raw_disk(path,
-                                 {.access = options.access,
-                                  .cache = Cache::kBuffered,
-                                  .engine = options.engine,
-                                  .ring = options.ring},
-                                 *loop));
+    MOTE_TRY(RawFile file, RawFile::open(path, options.access, Cache::kBuffered));
+    MOTE_TRY(data, UringDisk::create(std::move(file), *loop, options.ring));
     if (data->identity() != opened.identity) {
       return fail(ErrorKind::kState, "'{}' became another file while it was opened", path);
     }
@@ -26,7 +22,7 @@ Result<std::unique_ptr<Qcow2Disk>> Qcow2Disk::open(const std::string& path, cons
 }
 
 Qcow2Disk::Qcow2Disk(std::unique_ptr<Image> image, Access access, std::string identity,
-                     std::unique_ptr<Disk> data)
+                     std::unique_ptr<UringDisk> data)
     : image_(std::move(image)),
       data_(std::move(data)),
       access_(access),
@@ -43,7 +39,7 @@ std::uint64_t Qcow2Disk::size() const {
 bool Qcow2Disk::pass_on(DiskRequest& request, std::uint64_t length, Done& done) {
   if (!data_) return false;
   if (request.op == Op::kFlush) {
-    data_->submit(std::move(request), std::move(done));
+    data_->start_on(0, 0, std::move(request), 0, std::move(done));
     return true;
   }
   if (is_range(request.op)) return false;
@@ -53,12 +49,7 @@ bool Qcow2Disk::pass_on(DiskRequest& request, std::uint64_t length, Done& done) 
     // The image has grown since.
     if (!data_->refresh() || *place + length > data_->size()) return false;
   }
-  const std::uint64_t offset = std::exchange(request.offset, *place);
-  data_->submit(std::move(request),
-                [offset, done = std::move(done)](DiskRequest back, Result<void> result) mutable {
-                  back.offset = offset;
-                  done(std::move(back), std::move(result));
-                });
+  data_->start_on(0, *place, std::move(request), length, std::move(done));
   return true;
 }
 

@@ -8,6 +8,7 @@
 #include "storage/disk_file.h"
 #include "storage/qcow2/image.h"
 #include "storage/raw_disk.h"
+#include "storage/uring_disk.h"
 
 namespace mote::storage::qcow2 {
 
@@ -36,7 +37,7 @@ class Qcow2Disk final : public Disk {
   // A disk over any image; `identity` as Disk::identity(). `data` is the image's file, for what can
   // be read and written as it is; null: all is done synchronously.
   Qcow2Disk(std::unique_ptr<Image> image, Access access, std::string identity,
-            std::unique_ptr<Disk> data = nullptr);
+            std::unique_ptr<UringDisk> data = nullptr);
 
   std::uint64_t size() const override;
   const DiskTraits& traits() const override { return traits_; }
@@ -60,7 +61,7 @@ class Qcow2Disk final : public Disk {
   bool pass_on(DiskRequest& request, std::uint64_t length, Done& done);
 
   std::unique_ptr<Image> image_;
-  std::unique_ptr<Disk> data_;
+  std::unique_ptr<UringDisk> data_;
   Access access_;
   std::string identity_;
   DiskTraits traits_;

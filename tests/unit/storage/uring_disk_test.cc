@@ -130,10 +130,11 @@ TEST_F(UringDiskTest, EndsOnlyWhenItsRequestsHave) {
 
 // What a block device does when its disk is replaced: no second ring is made for that.
 TEST_F(UringDiskTest, DisksThatFollowEachOtherShareARing) {
-  const auto open_at = [&](const std::string& path, const std::shared_ptr<DiskRing>& ring) {
+  std::shared_ptr<DiskRing> ring;
+  const auto open_at = [&](const std::string& path) {
     auto raw = RawFile::open(path, Access::kReadWrite, Cache::kBuffered);
     raw->in_memory = false;
-    return UringDisk::create(std::move(*raw), *loop_, ring);
+    return UringDisk::create(std::move(*raw), *loop_, &ring);
   };
   const auto read_from = [&](UringDisk& disk) {
     std::string bytes(512, '-');
@@ -142,29 +143,30 @@ TEST_F(UringDiskTest, DisksThatFollowEachOtherShareARing) {
     disk.drain();
     return bytes.front();
   };
-  auto ring = DiskRing::create(*loop_);
-  ASSERT_TRUE(ring) << ring.error().text();
   std::array<TempFile, 3> files{TempFile(std::string(512, 'a')), TempFile(std::string(512, 'b')),
                                 TempFile(std::string(512, 'c'))};
-  auto disk = open_at(files[0].path(), *ring);
+  auto disk = open_at(files[0].path());
   ASSERT_TRUE(disk) << disk.error().text();
   EXPECT_EQ(read_from(**disk), 'a');
-  auto next = open_at(files[1].path(), *ring);
+  const DiskRing* const first = ring.get();
+  ASSERT_NE(first, nullptr);
+  auto next = open_at(files[1].path());
   ASSERT_TRUE(next) << next.error().text();
+  EXPECT_EQ(ring.get(), first);
   // Opened and not yet in place; and when there is no room for one more, that is said.
   EXPECT_EQ(read_from(**disk), 'a');
   std::vector<std::unique_ptr<UringDisk>> others;
   for (unsigned i = 2; i < Uring::kFiles; ++i) {
-    auto other = open_at(files[2].path(), *ring);
+    auto other = open_at(files[2].path());
     ASSERT_TRUE(other) << other.error().text();
     others.push_back(std::move(*other));
   }
-  EXPECT_FALSE(open_at(files[2].path(), *ring));
+  EXPECT_FALSE(open_at(files[2].path()));
   others.clear();
   *disk = std::move(*next);
   EXPECT_EQ(read_from(**disk), 'b');
   for (int turn = 0; turn < 5; ++turn) {
-    next = open_at(files[2].path(), *ring);
+    next = open_at(files[2].path());
     ASSERT_TRUE(next) << next.error().text();
     *disk = std::move(*next);
     EXPECT_EQ(read_from(**disk), 'c');
