@@ -67,15 +67,18 @@ Result<void> Layer::create(ImageFile& file, std::uint64_t size, unsigned cluster
   return write_page(file, 0, page);
 }
 
-Result<std::unique_ptr<Layer>> Layer::open(std::unique_ptr<ImageFile> file, Access access,
-                                           MapWrites writes) {
+Result<bool> begins_as_layer(ImageFile& file) {
   std::array<std::array<char, kMagic.size()>, 2> marks{};
   for (std::size_t copy = 0; copy < marks.size(); ++copy) {
-    MOTE_CHECK(file->read_bytes(std::as_writable_bytes(std::span(marks[copy])), copy * kPage));
+    MOTE_CHECK(file.read_bytes(std::as_writable_bytes(std::span(marks[copy])), copy * kPage));
   }
-  if (std::ranges::find(marks, kMagic) == marks.end()) {
-    return fail(ErrorKind::kInvalid, "it is no layer");
-  }
+  return std::ranges::find(marks, kMagic) != marks.end();
+}
+
+Result<std::unique_ptr<Layer>> Layer::open(std::unique_ptr<ImageFile> file, Access access,
+                                           MapWrites writes) {
+  MOTE_TRY(const bool begins, begins_as_layer(*file));
+  if (!begins) return fail(ErrorKind::kInvalid, "it is no layer");
   MOTE_TRY(Page page, read_page(*file, 0));
   if (page.sequence == 0) return fail(ErrorKind::kInvalid, "it is no layer");
   MOTE_TRY(const Header header, from_payload(page.payload));

@@ -20,6 +20,9 @@
 
 namespace mote::storage::overlay {
 
+// Whether a file has the mark of a layer where a copy of its header would be.
+Result<bool> begins_as_layer(ImageFile& file);
+
 enum class MapWrites : std::uint8_t { kThrough, kOnFlush };
 
 class Layer {

@@ -48,6 +48,18 @@ Result<void> lock(const HostFile& file, Access access) {
   return fail(ErrorKind::kState, "it is in use by another microVM");
 }
 
+// Told when a layer is made, as it is then that the wrong file is named; later on a layer knows
+// what it lies on.
+Result<void> check_raw(ImageFile& image) {
+  constexpr std::array<char, 4> kQcow2{'Q', 'F', 'I', '\xfb'};
+  std::array<char, 4> start{};
+  MOTE_CHECK(image.read_bytes(std::as_writable_bytes(std::span(start)), 0));
+  if (start != kQcow2) return {};
+  return fail(ErrorKind::kUnsupported,
+              "it is a qcow2 image, and a layer lies on an image that is the disk's bytes; "
+              "`qemu-img convert -O raw` makes one of it");
+}
+
 Result<std::unique_ptr<Layer>> open_layer(std::unique_ptr<HostFile> file, const std::string& path,
                                           Access access, MapWrites writes) {
   MOTE_TRY(auto layer, Layer::open(std::move(file), access, writes));
@@ -160,11 +172,19 @@ Result<OpenedStack> open_below(const std::vector<std::string>& below) {
   if (below.empty()) return opened;
   auto image = HostFile::open(below.front(), Access::kReadOnly);
   if (!image) return within(std::move(image.error()), "image", below.front());
-  opened.fds.front() = (*image)->fd();
-  auto stack = Stack::on(std::move(*image));
-  if (!stack) return within(std::move(stack.error()), "image", below.front());
-  opened.stack = std::move(*stack);
-  for (const std::string& path : std::span(below).subspan(1)) {
+  auto layer = begins_as_layer(**image);
+  if (!layer) return within(std::move(layer.error()), "image", below.front());
+  // The lowest may be a layer that lies on nothing. Should an image's guest have made it look like
+  // one, its guest is all that sees something else for it: a layer names no file.
+  std::span<const std::string> layers(below);
+  if (!*layer) {
+    opened.fds.front() = (*image)->fd();
+    auto stack = Stack::on(std::move(*image));
+    if (!stack) return within(std::move(stack.error()), "image", below.front());
+    opened.stack = std::move(*stack);
+    layers = layers.subspan(1);
+  }
+  for (const std::string& path : layers) {
     auto pushed = push(opened, path, Access::kReadOnly, MapWrites::kThrough);
     if (!pushed) return within(std::move(pushed.error()), "layer", path);
   }
@@ -182,7 +202,10 @@ Result<OpenedStack> open_stack(const std::string& path, const std::vector<std::s
 
 Result<void> create_layer(const std::string& path, const std::vector<std::string>& below,
                           std::uint64_t size, unsigned cluster_bits) {
-  MOTE_TRY(const OpenedStack opened, open_below(below));
+  MOTE_TRY(OpenedStack opened, open_below(below));
+  if (opened.stack.has_image()) {
+    MOTE_CHECK_WITHIN(check_raw(opened.stack.file(0)), "image {}", json::quote(below.front()));
+  }
   const Identity& under = opened.stack.identity();
   if (opened.stack.layers() > 0 && opened.stack.top().header().use != Use::kSealed) {
     return fail(ErrorKind::kInvalid, "layer {} is not sealed: what lies on it would change with it",

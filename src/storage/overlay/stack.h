@@ -71,8 +71,9 @@ struct OpenedStack {
   std::vector<int> fds;  // of all, as Stack::file() counts them; -1: there is no image
 };
 
-// Opens `below`, lowest first: an image that is the disk's bytes, then sealed layers, all
-// read-only; none: a layer that lies on nothing. Errors name the path.
+// Opens `below`, lowest first: an image that is the disk's bytes, or a sealed layer that lies on
+// nothing, then sealed layers, all read-only; none: a layer that lies on nothing. Errors name the
+// path.
 Result<OpenedStack> open_below(const std::vector<std::string>& below);
 // The same with the layer at `path` on top, which nobody else may have open to write meanwhile.
 Result<OpenedStack> open_stack(const std::string& path, const std::vector<std::string>& below,

@@ -60,6 +60,31 @@ TEST(Overlay, LiesOnNothingToo) {
   EXPECT_FALSE(std::filesystem::exists(place / "none"));
 }
 
+// What a snapshot of such a disk lies on is a layer, and no image.
+TEST(Overlay, FreezesOnNothingToo) {
+  for (const Engine engine : {Engine::kSync, Engine::kUring}) {
+    const Place place;
+    const auto loop = std::move(*EventLoop::create());
+    const std::vector<std::string> below{place / "sealed"};
+    ASSERT_TRUE(create_layer(place / "top", {}, kMiB));
+    Mutator mutator(3, std::string(kMiB, '\0'));
+    auto disk = OverlayDisk::open(place / "top", {.engine = engine}, loop.get());
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(mutator.step(**disk));
+    const std::string moment = mutator.model();
+    ASSERT_TRUE((*disk)->freeze(below.front()));
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(mutator.step(**disk));
+    disk->reset();
+    disk = OverlayDisk::open(place / "top", {.below = below, .engine = engine}, loop.get());
+    ASSERT_TRUE(disk) << disk.error().text();
+    EXPECT_TRUE(read_all(**disk) == mutator.model());
+    ASSERT_TRUE(create_layer(place / "clone", below));
+    const auto clone =
+        OverlayDisk::open(place / "clone", {.below = below, .engine = engine}, loop.get());
+    ASSERT_TRUE(clone) << clone.error().text();
+    EXPECT_TRUE(read_all(**clone) == moment);
+  }
+}
+
 TEST(Overlay, TakesNoRoomForWhatWasNotWritten) {
   const Made made(pattern(64 * kMiB));
   struct stat facts{};
@@ -125,7 +150,7 @@ TEST(Overlay, IsRefusedOnAnythingElse) {
   write_file(made.place / "copy", pattern(kMiB));
   EXPECT_EQ(refusal(made.top, {made.place / "copy"}), "") << "another name is no other image";
   refused({made.base, made.base}, "no layer");
-  refused({made.top}, "another image");
+  refused({made.top}, "given nothing to lie on");
   refused({made.place / "gone"}, "gone");
   refused({made.place / ""}, "directory");
   EXPECT_NE(refusal(made.base, {made.base}).find("no layer"), std::string::npos);
@@ -139,6 +164,24 @@ TEST(Overlay, IsRefusedOnAnythingElse) {
   changed[1100] ^= 1;
   write_file(made.base, changed);
   refused({made.base}, "changed since");
+}
+
+TEST(Overlay, IsNotMadeOnAnotherFormat) {
+  const Place place;
+  write_file(place / "base.qcow2", "QFI\xfb" + pattern(kMiB));
+  const auto made = create_layer(place / "top", {place / "base.qcow2"});
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().text().find("base.qcow2\": it is a qcow2 image"), std::string::npos)
+      << made.error().text();
+  EXPECT_FALSE(std::filesystem::exists(place / "top"));
+  // A layer that lies on something is not the lowest, and one that is still written is none to lie
+  // on.
+  const Made other(pattern(kMiB));
+  EXPECT_FALSE(create_layer(place / "top", {other.top}));
+  ASSERT_TRUE(create_layer(place / "alone", {}, kMiB));
+  const auto on_alone = create_layer(place / "top", {place / "alone"});
+  ASSERT_FALSE(on_alone);
+  EXPECT_NE(on_alone.error().text().find("not sealed"), std::string::npos);
 }
 
 TEST(Overlay, FreezesAndGoesOn) {
