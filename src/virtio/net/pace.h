@@ -35,9 +35,10 @@ class Pace {
  private:
   static constexpr std::uint64_t kFrames = 32;
   static constexpr std::uint64_t kBytes = 64 << 10;
-  // Half of what 256 buffers of a page hold: the driver works on the one half while the other is
-  // filled.
-  static constexpr unsigned kMostPatience = 8;
+  // Half of 256 frames, or of long ones some two thirds of what 256 buffers of 1.5 KiB hold, as
+  // Linux gives them: the driver works on those and gives new buffers while the rest is filled. A
+  // driver that hears only when its buffers are out works in turns with this side.
+  static constexpr unsigned kMostPatience = 4;
 
   std::uint64_t frames_ = 0;
   std::uint64_t bytes_ = 0;

@@ -47,10 +47,11 @@ TEST_F(NetPaceTest, ADriverThatIsThroughEachTimeIsInterruptedEverMoreSeldom) {
     return std::exchange(batches, {});
   };
   EXPECT_EQ(run(250), (std::vector<std::size_t>{32, 64, 128, 26}));
-  EXPECT_EQ(run(250), (std::vector<std::size_t>{250})) << "it is known by now";
+  EXPECT_EQ(run(250), (std::vector<std::size_t>{128, 122}))
+      << "it is known by now, and has half of its buffers back before the others are filled";
   // At work from its first interrupt on, it is found so once, and then heard sooner again.
   waits = false;
-  EXPECT_EQ(run(255), (std::vector<std::size_t>{255}));
+  EXPECT_EQ(run(255), (std::vector<std::size_t>{128}));
   for (int i = 0; i < 2; ++i) {
     taken = static_cast<std::uint16_t>(taken + rx().ring.take_used().size());
     EXPECT_EQ(run(256), std::vector<std::size_t>());
