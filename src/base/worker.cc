@@ -80,6 +80,7 @@ void Worker::run_last(Task last) {
 void Worker::roam() {
   cpu_set_t allowed;
   MutexLock lock(mutex_);
+  if (not_here_ < 0) return;
   not_here_ = -1;
   if (::sched_getaffinity(0, sizeof allowed, &allowed) < 0) return;
   ::pthread_setaffinity_np(thread_.native_handle(), sizeof allowed, &allowed);

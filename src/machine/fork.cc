@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "base/file.h"
 #include "snapshot/describe.h"
 
 namespace mote::machine {
@@ -16,6 +17,24 @@ namespace {
 // when whoever forks has had an answer, and a child has begun.
 constexpr std::chrono::microseconds kDropFor(300);
 constexpr std::chrono::milliseconds kDropEvery(4);
+
+// Notes which file `first` is.
+Result<void> identify(int first, ForkedMemory& memory) {
+  struct stat facts{};
+  if (!look_at(first, facts)) return fail_errno(errno, "look at the first layer of memory");
+  memory.inode = facts.st_ino;
+  memory.changed = static_cast<std::uint64_t>(facts.st_mtim.tv_sec) * 1'000'000'000 +
+                   static_cast<std::uint64_t>(facts.st_mtim.tv_nsec);
+  return {};
+}
+
+// Whether `files` begin with the very file that was frozen, and not a copy, which another host may
+// have made.
+bool is_of_this_kernel(const std::vector<UniqueFd>& files, const ForkedMemory& saved) {
+  ForkedMemory found;
+  return !files.empty() && saved.inode != 0 && identify(files.front().get(), found) &&
+         found.inode == saved.inode && found.changed == saved.changed;
+}
 
 }  // namespace
 
@@ -57,6 +76,9 @@ Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
   frozen.state.config = config;
   frozen.state.cpu_config = config.cpu_config;
   frozen.state.forked = ForkedMemory{.extents = frozen.layers.extents};
+  if (!frozen.layers.files.empty()) {
+    MOTE_CHECK(identify(frozen.layers.files.front()->get(), *frozen.state.forked));
+  }
   return frozen;
 }
 
@@ -106,6 +128,7 @@ Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig
   if (state.memory.size() != wanted.ranges.size()) {
     return fail(ErrorKind::kInvalid, "the state has memory of devices, which a fork has not");
   }
+  const bool of_this_kernel = is_of_this_kernel(from.memory, *state.forked);
   memory::Layers layers{.files = {}, .extents = state.forked->extents};
   for (UniqueFd& file : from.memory) {
     layers.files.push_back(std::make_shared<const UniqueFd>(std::move(file)));
@@ -113,7 +136,7 @@ Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig
   const auto places = shell == nullptr ? std::vector<std::byte*>{} : shell->places(wanted.ranges);
   MOTE_TRY(memory::GuestMemory memory,
            memory::GuestMemory::map_layers(std::move(wanted), std::move(layers), places));
-  return RestoreSource{.memory = std::move(memory)};
+  return RestoreSource{.memory = std::move(memory), .of_this_kernel = of_this_kernel};
 }
 
 }  // namespace mote::machine

@@ -14,8 +14,9 @@
 namespace mote::machine {
 
 struct HeadStart {
-  // Errors: there is no KVM, or no thread to be had.
-  static Result<HeadStart> make();
+  // `asks`: else the thread does not ask, and nobody is to wait for `cpuid`. Errors: there is no
+  // KVM, or no thread to be had.
+  static Result<HeadStart> make(bool asks = true);
 
   std::shared_ptr<const kvm::Kvm> kvm;
   std::shared_ptr<const SupportedCpuid> cpuid;

@@ -61,6 +61,8 @@ struct RestoreSource {
   std::function<void()> begin = {};
   // What was made of the machine before, where it was.
   std::unique_ptr<Shell> shell = {};
+  // Saved under the kernel that runs now: its KVM can give the guest what it gave it then.
+  bool of_this_kernel = false;
   // Which moment it is, where that is known.
   std::optional<snapshot::MomentId> moment = {};
 };

@@ -27,9 +27,9 @@ Result<void> check_processors(const SupportedCpuid& supported, const MachineStat
 
 // A shell with a VM for `vcpus` processors: the one that was made before, or one with nothing in it
 // yet. A VM with processors that its machine has not would keep a clock that all agree on from it.
-Result<std::unique_ptr<Shell>> shell_for(std::unique_ptr<Shell> shell, unsigned vcpus) {
+Result<std::unique_ptr<Shell>> shell_for(std::unique_ptr<Shell> shell, unsigned vcpus, bool asks) {
   if (shell && shell->vcpus.size() <= vcpus) return shell;
-  return Shell::make_empty();
+  return Shell::make_empty(asks);
 }
 
 }  // namespace
@@ -44,9 +44,8 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
   MOTE_TRY(std::unique_ptr<Shell> shell,
-           shell_for(std::move(source.shell), config.machine.vcpu_count));
+           shell_for(std::move(source.shell), config.machine.vcpu_count, !source.of_this_kernel));
   const HeadStart& head_start = shell->head_start;
-  MOTE_CHECK(check_kvm(*head_start.kvm, config));
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
                                                head_start.kvm, std::move(shell->vm)));
   // What brings memory ends before memory does, also after an error.
@@ -55,6 +54,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   machine->saved_moment_ = source.moment;
   const kvm::Vm& vm = machine->vm_;
   const bool made_before = !shell->vcpus.empty();
+  // Whoever made a shell has looked, as has this kernel's KVM when the guest was made.
+  if (!(made_before || source.of_this_kernel) || config.cpu_config) {
+    MOTE_CHECK(check_kvm(*head_start.kvm, config));
+  }
   if (made_before) {
     MOTE_CHECK(shell->give_memory(vm, machine->memory_, config.machine.track_dirty_pages));
   } else {
@@ -72,7 +75,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
     MOTE_TRY(vcpus, make_processors(vm, config.machine.vcpu_count));
     MOTE_CHECK(vm.create_pit());
   }
-  MOTE_CHECK(check_processors(*head_start.cpuid, state));
+  if (!source.of_this_kernel) MOTE_CHECK(check_processors(*head_start.cpuid, state));
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(vm, state.vm, source.clock));
   MOTE_TRY(const kvm_clock_data now, vm.clock());

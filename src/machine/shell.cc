@@ -42,8 +42,8 @@ Result<MappedMemory> find_room(std::uint64_t size) {
 
 }  // namespace
 
-Result<std::unique_ptr<Shell>> Shell::make_empty() {
-  MOTE_TRY(HeadStart start, HeadStart::make());
+Result<std::unique_ptr<Shell>> Shell::make_empty(bool asks) {
+  MOTE_TRY(HeadStart start, HeadStart::make(asks));
   MOTE_TRY(kvm::Vm vm, start.kvm->create_vm());
   std::unique_ptr<Shell> shell(new Shell(std::move(start), std::move(vm)));
   shell->threads.push_back(std::move(shell->head_start.first_thread));

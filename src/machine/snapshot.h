@@ -19,8 +19,12 @@ namespace mote::machine {
 // The memory of a machine that was forked, and goes on: it is in layers that others have as well.
 struct ForkedMemory {
   std::vector<memory::Extent> extents;
+  // What fstat(2) says of the first layer, and of no file on another host: its inode, and when it
+  // was last changed, in ns. 0: unknown.
+  std::uint64_t inode = 0;
+  std::uint64_t changed = 0;
 };
-BOOST_DESCRIBE_STRUCT(ForkedMemory, (), (extents))
+BOOST_DESCRIBE_STRUCT(ForkedMemory, (), (extents, inode, changed))
 
 // All that a state file holds.
 struct SnapshotState {
