@@ -50,7 +50,8 @@ std::string BareTest::guest_path(const std::string& name) {
 VmmProcess BareTest::start(const Machine& machine) const {
   const std::string file = write_file(
       "config.json", configuration(machine, guest_path(machine.guest), write_file("log", "")));
-  VmmOptions options{.arguments = {"--no-api", "--config-file", file},
+  VmmOptions options{.name = machine.name,
+                     .arguments = {"--no-api", "--config-file", file},
                      .end_pipe = machine.end_pipe,
                      .terminal = machine.terminal};
   options.arguments.insert(options.arguments.end(), machine.flags.begin(), machine.flags.end());

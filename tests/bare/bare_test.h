@@ -28,6 +28,7 @@ struct Machine {
   std::string machine_fields = {};       // further ones of machine-config, each after a comma
   std::string sections = {};             // further ones, each after a comma
   std::vector<std::string> flags = {};   // beside --no-api --config-file
+  std::string name = "mote-vmm";         // under which the program is started
   bool end_pipe = false;
   int terminal = -1;
 };

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <fstream>
+
 #include "bare_test.h"
 #include "engine/api_client.h"
 
@@ -33,14 +35,15 @@ struct Monitor {
 
 class ServedTest : public BareTest {
  protected:
-  // `more`: further flags.
-  Monitor start_monitor(const std::string& name, const std::vector<std::string>& more = {}) {
+  // `more`: further flags; `as`: the name under which the program is started.
+  Monitor start_monitor(const std::string& name, const std::vector<std::string>& more = {},
+                        const std::string& as = "mote-vmm") {
     const std::string socket = path_of(name + ".sock");
     std::filesystem::remove(socket);
     std::vector<std::string> arguments{"--api-sock", socket, "--log-path",
                                        write_file(name + ".log", "")};
     arguments.insert(arguments.end(), more.begin(), more.end());
-    auto process = VmmProcess::start({.arguments = arguments});
+    auto process = VmmProcess::start({.name = as, .arguments = arguments});
     EXPECT_TRUE(process) << process.error().text();
     const engine::ApiRequest hello{.socket = socket, .method = "GET", .path = "/", .body = {}};
     for (int tries = 0; tries < 1000 && !engine::ask(hello); ++tries) ::usleep(10'000);
@@ -65,6 +68,10 @@ class ServedTest : public BareTest {
   }
   static std::string counted(int count) {
     return fmt::format("memory={0:08x} register={0:08x}\n", count);
+  }
+  static std::string log_of(const Monitor& monitor) {
+    std::ifstream file(std::filesystem::path(monitor.socket).replace_extension("log"));
+    return {std::istreambuf_iterator<char>(file), {}};
   }
   static int pause(const Monitor& monitor) {
     return monitor.ask("PATCH", "/vm", R"({"state":"Paused"})");

@@ -37,7 +37,7 @@ std::string program() {
   return named != nullptr ? named : MOTE_VMM_PROGRAM;
 }
 
-// posix_spawn of `arguments` with its first descriptors as given (-1: none).
+// posix_spawn of the program as `arguments` say with its first descriptors as given (-1: none).
 Result<pid_t> spawn(std::vector<std::string> arguments, int input, int output, int errors,
                     int end) {
   std::vector<char*> argv;
@@ -52,9 +52,9 @@ Result<pid_t> spawn(std::vector<std::string> arguments, int input, int output, i
   ::posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
   if (end >= 0) ::posix_spawn_file_actions_adddup2(&actions, end, kEndFd);
   pid_t pid = -1;
-  const int code = ::posix_spawn(&pid, argv[0], &actions, nullptr, argv.data(), environ);
+  const int code = ::posix_spawn(&pid, program().c_str(), &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (code != 0) return fail_errno(code, "run '{}'", arguments[0]);
+  if (code != 0) return fail_errno(code, "run '{}'", program());
   return pid;
 }
 
@@ -66,7 +66,7 @@ std::string Ending::text() const {
 
 Result<VmmProcess> VmmProcess::start(const VmmOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
-  std::vector<std::string> arguments{program()};
+  std::vector<std::string> arguments{options.name};
   arguments.insert(arguments.end(), options.arguments.begin(), options.arguments.end());
   if (options.end_pipe) {
     arguments.insert(arguments.end(), {"--end-fd", std::to_string(kEndFd)});

@@ -26,7 +26,8 @@ struct Ending {
 };
 
 struct VmmOptions {
-  std::vector<std::string> arguments = {};  // after mote-vmm's own name
+  std::string name = "mote-vmm";            // under which it is started
+  std::vector<std::string> arguments = {};  // after that
   bool end_pipe = false;                    // adds --end-fd with a pipe, read through end_report()
   int terminal = -1;                        // stdin and stdout are this descriptor, not pipes
 };

@@ -6,8 +6,7 @@
 #include <utility>
 
 #include "api/firecracker/request_counts.h"
-#include "base/json.h"
-#include "base/log.h"
+#include "api/firecracker/request_log.h"
 #include "base/sync.h"
 
 namespace mote::api::firecracker {
@@ -75,8 +74,7 @@ Result<Reply> Api::carry_out(Understood understood) {
 
 http::Response Api::answer(http::Request& request) {
   const auto began = std::chrono::steady_clock::now();
-  const std::string target = json::quote(request.target);
-  log::info("The API is asked to {} {}", json::quote(request.method), target);
+  log_request(request);
   http::Response response;
   if (auto understood = understand(request); !understood) {
     response = respond(std::unexpected(std::move(understood.error())), false);
@@ -91,12 +89,7 @@ http::Response Api::answer(http::Request& request) {
     }
     response = respond(std::move(outcome), deprecated);
   }
-  if (response.status < 300) {
-    log::info("The API answers {}", response.status);
-  } else {
-    log::error("The API answers {} to {} {}: {}", response.status, json::quote(request.method),
-               target, response.body);
-  }
+  log_answer(response);
   return response;
 }
 

@@ -63,6 +63,7 @@ Result<InstanceInfo> Controller::instance() const {
   InstanceInfo info;
   info.id = options_.id;
   info.state = state_;
+  info.app_name = options_.app_name;
   info.mote_version = options_.version;
   return info;
 }

@@ -30,6 +30,7 @@ namespace mote::api::firecracker {
 
 struct ControllerOptions {
   std::string id = "anonymous-instance";  // of the microVM
+  std::string app_name = "mote-vmm";      // what the program is called
   std::string version;                    // mote's own
   MachineMaker make_machine;
   MachineRestorer restore_machine;

@@ -114,7 +114,7 @@ struct InstanceInfo {
   std::string id;
   InstanceState state = InstanceState::NotStarted;
   std::string vmm_version = kFirecrackerVersion;
-  std::string app_name = "mote-vmm";
+  std::string app_name;
   std::string mote_version;
 };
 BOOST_DESCRIBE_STRUCT(InstanceInfo, (), (id, state, vmm_version, app_name, mote_version))

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/unique_fd.h"
+#include "programs/mote_vmm/client_lines.h"
 #include "programs/mote_vmm/signals.h"
 
 namespace mote::vmm {
@@ -43,6 +44,11 @@ void tell(const End& end, int end_fd) {
   } else {
     log::info("The microVM ended: {}{}{}", name_of(end.reason), end.message.empty() ? "" : ", ",
               end.message);
+  }
+  if (end.reason == EndReason::kSignal) {
+    client_lines::ended_by_signal(end.status, 0);
+  } else if (end.reason != EndReason::kError) {
+    client_lines::ended(exit_status(end));
   }
   if (end_fd < 0) return;
   const std::string report = end_report(end) + "\n";

@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "isolation/seccomp/built_in.h"
+#include "programs/mote_vmm/client_lines.h"
 #include "programs/mote_vmm/exit_status.h"
 #include "programs/mote_vmm/signals.h"
 
@@ -38,6 +39,11 @@ void write_last_line(const siginfo_t& fault, const ucontext_t& context) {
   std::string_view more;
   if (fault.si_signo == SIGSYS && fault.si_code == kFromSeccomp)
     more = tell_bad_call(fault.si_syscall, context, buffer);
+  if (more.empty()) {
+    client_lines::ended_by_signal(fault.si_signo, fault.si_code);
+  } else {
+    client_lines::ended_by_bad_call(fault.si_syscall);
+  }
   auto* const metrics = the_metrics.load();
   if (metrics == nullptr) return;
   count_signal(metrics->counts, fault.si_signo);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/thread_guard.h"
 #include "programs/mote_vmm/arguments.h"
+#include "programs/mote_vmm/client_lines.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/last_words.h"
@@ -127,15 +128,17 @@ int run(std::string_view argv0, std::span<const char* const> words,
   if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
     return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }
-  // Clients take this line for the sign that the monitor is up.
-  if (const std::string_view name = acts_as(argv0); !name.empty()) {
-    log::info("Running {}, which is mote-vmm v{}", name, MOTE_VERSION);
-  }
+  const std::string_view acting_as = acts_as(argv0);
+  if (!acting_as.empty()) client_lines::begin(acting_as);
   if (const auto confined = confine(*arguments); !confined) {
     return refuse(kExitError, confined.error());
   }
-  const auto end = arguments->no_api ? run_file(*arguments, start) : serve(*arguments);
-  return end ? exit_status(*end) : refuse(kExitError, end.error());
+  const auto end = arguments->no_api
+                       ? run_file(*arguments, start)
+                       : serve(*arguments, acting_as.empty() ? "mote-vmm" : "Firecracker");
+  if (end) return exit_status(*end);
+  if (arguments->config_file) client_lines::file_failed(end.error());
+  return refuse(kExitError, end.error());
 }
 
 }  // namespace

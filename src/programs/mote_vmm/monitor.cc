@@ -8,6 +8,7 @@
 #include "base/event_loop.h"
 #include "base/terminal.h"
 #include "machine/machine.h"
+#include "programs/mote_vmm/client_lines.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/file_rules.h"
@@ -51,6 +52,7 @@ Result<End> run_monitor(MonitorSettings settings) {
   MOTE_CHECK(give_up_files(settings.allow_path, settings.config));
   MOTE_CHECK(confine_further(settings.config, /*served=*/false));
   MOTE_CHECK(machine->run());
+  client_lines::file_started();
   MOTE_CHECK(metrics.start(
       *loop, [&machine = *machine](machine::MachineCounts& into) { machine.count(into); }));
   const auto ran = loop->run();

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/terminal.h"
 #include "metadata/store.h"
+#include "programs/mote_vmm/client_lines.h"
 #include "programs/mote_vmm/confinement.h"
 #include "programs/mote_vmm/ending.h"
 #include "programs/mote_vmm/file_rules.h"
@@ -42,12 +43,13 @@ std::uint64_t microseconds(clockid_t clock) {
 
 class Service {
  public:
-  Service(EventLoop& loop, const Arguments& arguments)
+  Service(EventLoop& loop, const Arguments& arguments, std::string_view app_name)
       : loop_(loop),
         arguments_(arguments),
         metadata_(metadata_limit(arguments)),
         controller_(loop, metadata_,
                     {.id = arguments.id,
+                     .app_name = std::string(app_name),
                      .version = MOTE_VERSION,
                      .make_machine =
                          [this](const machine::VmConfig& config,
@@ -200,7 +202,10 @@ Result<void> Service::start() {
   if (arguments_.metadata) {
     MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
   }
-  if (arguments_.config_file) MOTE_CHECK_WITHIN(load_config(config), "{}", config_name);
+  if (arguments_.config_file) {
+    MOTE_CHECK_WITHIN(load_config(config), "{}", config_name);
+    client_lines::file_started();
+  }
   return {};
 }
 
@@ -250,11 +255,11 @@ Result<End> Service::run() {
 
 }  // namespace
 
-Result<End> serve(const Arguments& arguments) {
+Result<End> serve(const Arguments& arguments, std::string_view app_name) {
   machine::kMachineThread.assert_held();
   log::info("mote-vmm v{} serves its API at {}", MOTE_VERSION, json::quote(arguments.api_sock));
   MOTE_TRY(const auto loop, EventLoop::create());
-  Service service(*loop, arguments);
+  Service service(*loop, arguments, app_name);
   MOTE_CHECK(service.start());
   return service.run();
 }
