@@ -9,13 +9,14 @@ import os
 import pathlib
 import resource
 import shutil
+import stat
 import subprocess
 import tempfile
 
 UID, GID = 31416, 27182
 JAILED = os.environ.get("MOTE_JAILED") == "1"
 # Values in a configuration, and of flags, that are paths; those of a descriptor are not.
-FIELDS = ("kernel_image_path", "initrd_path", "path_on_host", "uds_path", "log_path", "metrics_path", "socket", "state_path", "file")
+FIELDS = ("kernel_image_path", "initrd_path", "path_on_host", "uds_path", "log_path", "metrics_path", "socket", "state_path", "file", "path")
 FLAGS = ("--config-file", "--metadata", "--log-path", "--metrics-path", "--api-sock")
 
 numbers = itertools.count()
@@ -47,6 +48,15 @@ def let_in(path):
     """What a test made after the start, and a monitor is to open or connect to."""
     if JAILED:
         os.chown(path, UID, GID)
+
+
+def make_node(path, root):
+    """A device of the host's, for the jail's user: in the jail's own /dev, over which the host's cannot be mounted."""
+    inside = root / path.lstrip("/")
+    inside.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+    status = os.stat(path)
+    os.mknod(inside, stat.S_IFMT(status.st_mode) | 0o600, status.st_rdev)
+    os.chown(inside, UID, GID)
 
 
 def places(paths, directory):
@@ -81,7 +91,11 @@ def command(programs, config, directory, flags):
     name = f"e2e-{os.getpid()}-{next(numbers)}"
     root = base / "mote-vmm" / name / "root"
     mounts = []
-    for place in places([path for path in paths if "\0" not in path and len(path) < 4096], directory):
+    paths = [path for path in paths if "\0" not in path and len(path) < 4096]
+    devices = {path for path in paths if path.startswith("/dev/") and os.path.exists(path)}
+    for path in devices:
+        make_node(path, root)
+    for place in places([path for path in paths if path not in devices], directory):
         inside = root / place.lstrip("/")
         inside.mkdir(parents=True, mode=0o755)
         mounts.append(f"mount --bind '{place}' '{inside}'")

@@ -1,5 +1,6 @@
 #include "isolation/jail/file_copy.h"
 
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 
@@ -7,12 +8,19 @@
 #include <span>
 
 namespace mote::isolation::jail {
-namespace {
+
+bool share_blocks(const UniqueFd& from, const UniqueFd& to) {
+  return ::ioctl(to.get(), FICLONE, from.get()) == 0;
+}
 
 // By pieces of a size that stays in the processor's cache: the kernel's own ways (copy_file_range,
 // sendfile) take a third longer for a file like a monitor.
-Result<void> copy(const UniqueFd& from, const UniqueFd& to, std::uint64_t size) {
+Result<void> copy_file(const UniqueFd& from, const UniqueFd& to, std::uint64_t size) {
   constexpr std::size_t kPiece = 128 << 10;
+  // All blocks at once, a fifth of the time less than one after the other: for a filesystem that
+  // cannot, they come as they are written.
+  const int made = ::fallocate(to.get(), 0, 0, static_cast<off_t>(size));
+  if (made < 0 && errno == ENOSPC) return fail_errno(errno, "room for {} bytes", size);
   const auto piece = std::make_unique_for_overwrite<std::byte[]>(kPiece);
   for (std::uint64_t offset = 0; offset < size;) {
     MOTE_TRY(const std::size_t count, read_at(from.get(), std::span(piece.get(), kPiece), offset));
@@ -20,37 +28,6 @@ Result<void> copy(const UniqueFd& from, const UniqueFd& to, std::uint64_t size) 
     MOTE_CHECK(write_all(to.get(), std::span(piece.get(), count)));
     offset += count;
   }
-  return {};
-}
-
-}  // namespace
-
-FileCopy::FileCopy(const UniqueFd& from, UniqueFd to, std::uint64_t size)
-    : to_(std::move(to)), size_(size) {
-  if (::ioctl(to_.get(), FICLONE, from.get()) == 0) {
-    done_ = Result<void>{};
-    return;
-  }
-  auto own = from.duplicate();
-  if (!own) {
-    done_ = std::unexpected(std::move(own.error()));
-    return;
-  }
-  from_ = std::move(*own);
-  auto worker =
-      Worker::start_elsewhere(ThreadKind::kWorker, [this] { done_ = copy(from_, to_, size_); });
-  if (!worker) {
-    done_ = std::unexpected(std::move(worker.error()));
-    return;
-  }
-  worker_ = std::move(*worker);
-}
-
-Result<void> FileCopy::wait() {
-  worker_.reset();
-  to_.reset();
-  if (!done_) return {};
-  MOTE_CHECK_WITHIN(std::move(*done_), "copy the monitor into the jail");
   return {};
 }
 

@@ -1,35 +1,18 @@
-// FileCopy fills a file with another's content, on a thread of its own and another processor: it
-// takes about as long as the rest of what a jail takes.
+// Fills a file with another's content.
 #pragma once
 
-#include <sys/types.h>
-
-#include <memory>
-#include <optional>
+#include <cstdint>
 
 #include "base/unique_fd.h"
-#include "base/worker.h"
 
 namespace mote::isolation::jail {
 
-class FileCopy {
- public:
-  FileCopy() = default;
-  // Copies `size` bytes into `to`, an empty file. Shares blocks where the filesystem can.
-  FileCopy(const UniqueFd& from, UniqueFd to, std::uint64_t size);
-  FileCopy(const FileCopy&) = delete;
-  FileCopy& operator=(const FileCopy&) = delete;
+// Has `to`, an empty file, share the blocks of `from`, which takes no time. False: their filesystem
+// cannot, or they have two.
+bool share_blocks(const UniqueFd& from, const UniqueFd& to);
 
-  // Waits until all is copied and the file is closed: nobody can execute a file that somebody may
-  // write. The error of what could not be read or written.
-  Result<void> wait();
-
- private:
-  UniqueFd from_;
-  UniqueFd to_;
-  std::uint64_t size_ = 0;
-  std::optional<Result<void>> done_ = {};
-  std::unique_ptr<Worker> worker_;  // its end is waited for
-};
+// Copies the first `size` bytes into `to`, an empty file. Errors: there are fewer; no room; what
+// cannot be read or written.
+Result<void> copy_file(const UniqueFd& from, const UniqueFd& to, std::uint64_t size);
 
 }  // namespace mote::isolation::jail

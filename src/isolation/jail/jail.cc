@@ -6,6 +6,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/worker.h"
 #include "isolation/jail/cgroups.h"
 #include "isolation/jail/exec_file.h"
 #include "isolation/jail/mounts.h"
@@ -112,6 +113,34 @@ Error become(const Request& request, const Found& found, const std::vector<std::
                fmt::format("start '{}' in the jail: {}{}", words.front(), errno_text(code), hint));
 }
 
+// All of a jail but the monitor's content and its processes' namespaces.
+Result<void> furnish(Tree& tree, const Request& request, const Found& found, mode_t mask,
+                     Undo& undo) {
+  MOTE_CHECK(fill_tree(tree, request, found.monitor, mask, undo));
+  MOTE_CHECK(enter_cgroups(cgroup_plan(request, found.monitor), found.cgroups, undo));
+  MOTE_CHECK(hand_over(tree, request));
+  return enter_root(tree, request, found.monitor, undo);
+}
+
+// Makes the jail's files, and its root this process's. The copy of the monitor takes about as long
+// as everything else, which another thread does meanwhile: that one, since a new thread takes its
+// time to begin on another processor.
+Result<void> make_jail(Tree& tree, const Request& request, const Found& found, mode_t mask,
+                       Undo& undo) {
+  if (!tree.binary) return furnish(tree, request, found, mask, undo);
+  Result<void> furnished;
+  const auto rest = [&] { furnished = furnish(tree, request, found, mask, undo); };
+  auto helper = Worker::start_elsewhere(ThreadKind::kWorker, rest);
+  auto copied = copy_monitor(tree, found.monitor);
+  if (helper) {
+    helper->reset();
+  } else {
+    rest();
+  }
+  MOTE_CHECK(furnished);
+  return copied;
+}
+
 Result<void> start_in(const Request& request, const StartTimes& started, mode_t mask) {
   UniqueFd null;  // of the host's mounts, so that it stays what it is called
   if (request.daemonize) {
@@ -121,14 +150,10 @@ Result<void> start_in(const Request& request, const StartTimes& started, mode_t 
   MOTE_CHECK(make_mounts_private(request.user_ns));
   MOTE_TRY(const Found found, find(request));
   Undo undo;
-  MOTE_TRY(const Tree tree, make_tree(request, found.monitor, mask, undo));
-  MOTE_CHECK(enter_cgroups(cgroup_plan(request, found.monitor), found.cgroups, undo));
+  MOTE_TRY(Tree tree, begin_tree(request, found.monitor, mask, undo));
+  MOTE_CHECK(make_jail(tree, request, found, mask, undo));
   MOTE_CHECK(enter_namespaces(request, found));
   MOTE_CHECK(take_core_cookie());
-  MOTE_CHECK(hand_over(tree, request));
-  MOTE_CHECK(enter_root(tree, request, found.monitor, undo));
-  if (tree.copy) MOTE_CHECK(tree.copy->wait());
-  MOTE_CHECK(leave_old_root());
   if (request.daemonize || request.new_pid_ns) {
     MOTE_CHECK(detach({.daemonize = request.daemonize, .new_pid_ns = request.new_pid_ns},
                       tree.pid_file, started.cpu, [&](std::uint64_t parents_cpu) {

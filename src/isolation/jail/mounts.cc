@@ -68,16 +68,12 @@ Result<void> pivot(const UniqueFd& root) {
   if (::syscall(SYS_pivot_root, ".", ".") < 0) {
     return fail_errno(errno, "make the jail's root the root");
   }
-  return {};
-}
-
-}  // namespace
-
-Result<void> leave_old_root() {
   if (::umount2(".", MNT_DETACH) < 0) return fail_errno(errno, "let go of the host's root");
   if (::chdir("/") < 0) return fail_errno(errno, "enter the jail's root");
   return {};
 }
+
+}  // namespace
 
 Result<void> make_mounts_private(bool has_namespace) {
   if (!has_namespace && ::unshare(CLONE_NEWNS) < 0) {

@@ -19,8 +19,4 @@ Result<void> make_mounts_private(bool has_namespace);
 Result<void> enter_root(const Tree& tree, const Request& request, const ExecFile& monitor,
                         Undo& undo);
 
-// What is left of the host's root after enter_root() goes. Apart, as the kernel waits there for
-// what the other processor is at: a copy under way, say.
-Result<void> leave_old_root();
-
 }  // namespace mote::isolation::jail

@@ -6,6 +6,8 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "isolation/jail/file_copy.h"
+
 namespace mote::isolation::jail {
 namespace {
 
@@ -76,8 +78,7 @@ Result<void> make_binary(Tree& tree, const Request& request, const ExecFile& mon
   if (!request.user_ns && ::fchown(binary.get(), request.uid, request.gid) < 0) {
     return fail_errno(errno, "give the monitor to user {}, group {}", request.uid, request.gid);
   }
-  tree.copy = std::make_unique<FileCopy>(monitor.fd, std::move(binary),
-                                         static_cast<std::uint64_t>(monitor.status.st_size));
+  if (!share_blocks(monitor.fd, binary)) tree.binary = std::move(binary);
   return {};
 }
 
@@ -113,7 +114,7 @@ std::pair<const UniqueFd*, std::string> place_of(const Tree& tree, const Device&
   return {&tree.net, path.substr(slash + 1)};
 }
 
-Result<Tree> make_tree(const Request& request, const ExecFile& monitor, mode_t mask, Undo& undo) {
+Result<Tree> begin_tree(const Request& request, const ExecFile& monitor, mode_t mask, Undo& undo) {
   MOTE_TRY(const UniqueFd base, open_base(request.base));
   MOTE_TRY(const UniqueFd kind, make_directory(base, monitor.name, 0777U & ~mask, undo));
   Tree tree;
@@ -124,13 +125,27 @@ Result<Tree> make_tree(const Request& request, const ExecFile& monitor, mode_t m
   MOTE_TRY(tree.root, make_directory(tree.own, "root", kDirectoryMode, undo));
   // First what a jail that is there already has: nothing of it changes then.
   MOTE_CHECK(make_binary(tree, request, monitor, mask, undo));
+  return tree;
+}
+
+Result<void> fill_tree(Tree& tree, const Request& request, const ExecFile& monitor, mode_t mask,
+                       Undo& undo) {
   MOTE_CHECK(take(tree.root, "root", undo));
   MOTE_TRY(tree.dev, take_directory(tree.root, "dev", undo));
   MOTE_TRY(tree.net, take_directory(tree.dev, "net", undo));
   MOTE_TRY(tree.run, take_directory(tree.root, "run", undo));
   MOTE_CHECK(make_devices(tree, request, undo));
   MOTE_TRY(tree.pid_file, create(tree.root, monitor.name + ".pid", 0666U & ~mask, undo));
-  return tree;
+  return {};
+}
+
+Result<void> copy_monitor(Tree& tree, const ExecFile& monitor) {
+  if (!tree.binary) return {};
+  const UniqueFd binary = std::move(tree.binary);
+  MOTE_CHECK_WITHIN(
+      copy_file(monitor.fd, binary, static_cast<std::uint64_t>(monitor.status.st_size)),
+      "copy the monitor into the jail");
+  return {};
 }
 
 Result<void> hand_over(const Tree& tree, const Request& request) {

@@ -1,12 +1,10 @@
 // The files of a jail: BASE/EXEC/ID/root with the monitor, device nodes and the pid file.
 #pragma once
 
-#include <memory>
 #include <string>
 
 #include "isolation/jail/directory.h"
 #include "isolation/jail/exec_file.h"
-#include "isolation/jail/file_copy.h"
 #include "isolation/jail/request.h"
 #include "isolation/jail/undo.h"
 
@@ -19,15 +17,26 @@ struct Tree {
   UniqueFd net;       // its dev/net
   UniqueFd run;       // its run
   UniqueFd pid_file;  // EXEC.pid, empty
-  // Under way; none with --share-exec. A process that is copied or replaced must wait for it first.
-  std::unique_ptr<FileCopy> copy;
+  // The monitor in it, still empty. Closed where it needs no copy: with --share-exec, and where it
+  // shares the blocks of the host's.
+  UniqueFd binary;
 };
 
-// Makes what is not there. Directories above the root and the copy of the monitor get the modes
-// that `mask`, the caller's umask, leaves; this process's own must be 0. While it works, the root
-// belongs to nobody but this process; hand_over() ends that. Errors: no base, links below it, and
-// what an earlier jail left (a monitor, a pid file, a device node); whoever makes it right now.
-Result<Tree> make_tree(const Request& request, const ExecFile& monitor, mode_t mask, Undo& undo);
+// Makes what is not there of the root and what is above it, and the monitor's file. Directories
+// above the root and the copy of the monitor get the modes that `mask`, the caller's umask, leaves;
+// this process's own must be 0. Errors: no base, links below it, and a monitor that an earlier jail
+// left; whoever makes it right now.
+Result<Tree> begin_tree(const Request& request, const ExecFile& monitor, mode_t mask, Undo& undo);
+
+// Makes the rest, but for the monitor's content. From here on the root belongs to nobody but this
+// process; hand_over() ends that. Errors: links, and what an earlier jail left (a pid file, a
+// device node).
+Result<void> fill_tree(Tree& tree, const Request& request, const ExecFile& monitor, mode_t mask,
+                       Undo& undo);
+
+// Gives the monitor's file its content, where it has none yet, and closes it: nobody can execute a
+// file that somebody may write. Touches nothing else of the tree.
+Result<void> copy_monitor(Tree& tree, const ExecFile& monitor);
 
 // Gives the directories and nodes to the jail's user.
 Result<void> hand_over(const Tree& tree, const Request& request);
