@@ -35,6 +35,19 @@ TEST_F(ClientLinesTest, UnderItsOwnNameTheProgramSaysNoneOfThem) {
   EXPECT_THAT(log(), Not(HasSubstr("Vmm is stopping")));
 }
 
+// Clients remove it themselves.
+TEST_F(ClientLinesTest, TheSocketOfTheVsockStays) {
+  for (const char* name : {kName, "mote-vmm"}) {
+    const std::string path = path_of("v.sock");
+    const Outcome outcome =
+        run({.guest = "reset",
+             .sections = fmt::format(R"(, "vsock": {{"guest_cid": 3, "uds_path": "{}"}})", path),
+             .name = name});
+    EXPECT_EQ(outcome.ending.text(), "exit 0") << outcome.errors;
+    EXPECT_EQ(std::filesystem::remove(path), name == kName) << name;
+  }
+}
+
 TEST_F(ClientLinesTest, AConfigurationThatIsRefused) {
   const Outcome outcome = run({.guest = "reset", .sections = R"(, "vsock": 3)", .name = kName});
   EXPECT_EQ(outcome.ending.text(), "exit 1");

@@ -5,35 +5,40 @@
 namespace mote::vmm::client_lines {
 namespace {
 
-bool wanted = false;
+bool are_expected = false;
 
 }  // namespace
 
+bool expected() { return are_expected; }
+
 void begin(std::string_view program) {
-  wanted = true;
+  are_expected = true;
   log::info("Running {}, which is mote-vmm v{}", program, MOTE_VERSION);
 }
 
 void file_started() {
-  if (wanted) log::info("Successfully started microvm that was configured from one single json");
+  if (are_expected)
+    log::info("Successfully started microvm that was configured from one single json");
 }
 
 void file_failed(const Error& error) {
-  if (wanted) log::error("Configuration for VMM from one single json failed: {}", error.text());
+  if (are_expected)
+    log::error("Configuration for VMM from one single json failed: {}", error.text());
 }
 
 void ended(int status) {
-  if (!wanted) return;
+  if (!are_expected) return;
   log::info("Vmm is stopping.");
   log::info("Firecracker exiting successfully. exit_code={}", status);
 }
 
 void ended_by_signal(int signal, int code) {
-  if (wanted) log::error("Shutting down VM after intercepting signal {}, code {}.", signal, code);
+  if (are_expected)
+    log::error("Shutting down VM after intercepting signal {}, code {}.", signal, code);
 }
 
 void ended_by_bad_call(int call) {
-  if (wanted) log::error("Shutting down VM after intercepting a bad syscall ({}).", call);
+  if (are_expected) log::error("Shutting down VM after intercepting a bad syscall ({}).", call);
 }
 
 }  // namespace mote::vmm::client_lines

@@ -9,6 +9,9 @@
 
 namespace mote::vmm::client_lines {
 
+// Whether they are: what else such clients expect is done, too.
+bool expected();
+
 // From here on they are written, first that the program runs. Before other threads are made.
 void begin(std::string_view program);
 

@@ -38,6 +38,12 @@ const char* name_of(EndReason reason) {
 
 }  // namespace
 
+void close_devices(machine::Machine& machine) {
+  auto* const vsock = machine.find<virtio::Vsock>();
+  if (vsock != nullptr && client_lines::expected()) vsock->leave_socket();
+  machine.close_devices();
+}
+
 void tell(const End& end, int end_fd) {
   if (end.reason == EndReason::kError) {
     log::error("The microVM ended: {}", end.message);

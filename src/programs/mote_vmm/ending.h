@@ -4,6 +4,7 @@
 #include <string>
 
 #include "devices/end.h"
+#include "machine/machine.h"
 #include "programs/mote_vmm/exit_status.h"
 
 namespace mote::vmm {
@@ -15,6 +16,10 @@ inline constexpr bool kKernelTakesDown = false;
 #else
 inline constexpr bool kKernelTakesDown = true;
 #endif
+
+// Ends the machine's devices. The vsock's socket stays where Firecracker's clients are expected:
+// they remove it themselves, and some miss it otherwise.
+void close_devices(machine::Machine& machine) REQUIRES(machine::kMachineThread);
 
 // Logs the end, and writes it as a line of JSON to `end_fd`, unless that is -1.
 void tell(const devices::End& end, int end_fd);

@@ -59,7 +59,7 @@ Result<End> run_monitor(MonitorSettings settings) {
   metrics.stop();
   terminal.reset();
   MOTE_CHECK(ran);
-  machine->close_devices();
+  close_devices(*machine);
   tell(*ended, settings.end_fd);
   if constexpr (kKernelTakesDown) ::_exit(exit_status(*ended));
   return *ended;

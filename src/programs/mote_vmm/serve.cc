@@ -246,7 +246,7 @@ Result<End> Service::run() {
   controller_.metrics().stop();
   terminal_.reset();
   if (auto* const machine = static_cast<RealMachine*>(controller_.machine())) {
-    machine->machine().close_devices();
+    close_devices(machine->machine());
   }
   tell(*ended_, arguments_.end_fd.value_or(-1));
   if constexpr (kKernelTakesDown) ::_exit(exit_status(*ended_));

@@ -49,6 +49,8 @@ class Vsock final : public Device {
   static Result<std::unique_ptr<Vsock>> restore(const VsockConfig& config,
                                                 const DeviceServices& services,
                                                 const VsockState& state);
+  // The socket stays when the device goes.
+  void leave_socket() { backend_->leave_name(); }
   // A device over any backend.
   static Result<std::unique_ptr<Vsock>> over(std::uint32_t guest_cid,
                                              std::unique_ptr<vsock::HostBackend> backend,

@@ -66,6 +66,8 @@ class HostBackend {
   // How many newcomers failed: those that did not say in time, or in words that mean something,
   // what they want, and those for whom the process had no descriptor.
   virtual std::uint64_t failed() const = 0;
+  // Where others know it by a name, that stays when it goes.
+  virtual void leave_name() {}
 };
 
 }  // namespace mote::virtio::vsock

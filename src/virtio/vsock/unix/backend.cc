@@ -110,6 +110,7 @@ Result<std::unique_ptr<UnixBackend>> UnixBackend::create(const std::string& path
 }
 
 UnixBackend::~UnixBackend() {
+  if (leaves_name_) return;
   struct stat status{};
   if (look_at(path_, status, AT_SYMLINK_NOFOLLOW) && status.st_dev == device_ &&
       status.st_ino == inode_) {

@@ -35,13 +35,14 @@ class UnixBackend final : public HostBackend {
   static Result<std::unique_ptr<UnixBackend>> create(const std::string& path, EventLoop& loop) {
     return create(path, loop, Limits{});
   }
-  // Removes the socket, unless another has taken its name.
+  // Removes the socket, unless another has taken its name, or it is to stay.
   ~UnixBackend() override;
 
   Result<std::unique_ptr<HostStream>> connect(std::uint32_t port) override;
   Result<void> listen(Newcomer newcomer) override;
   void ignore() override;
   std::uint64_t failed() const override { return failed_; }
+  void leave_name() override { leaves_name_ = true; }
 
  private:
   using Clock = std::chrono::steady_clock;
@@ -72,6 +73,7 @@ class UnixBackend final : public HostBackend {
   UniqueFd socket_;
   dev_t device_ = 0;  // of the socket's name
   ino_t inode_ = 0;
+  bool leaves_name_ = false;
   Newcomer newcomer_;
   EventLoop::Watch listening_;
   EventLoop::Timer timer_;
