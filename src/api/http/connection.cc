@@ -3,10 +3,21 @@
 #include <string.h>
 #include <sys/epoll.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/descriptor_passing.h"
 #include "base/log.h"
 
 namespace mote::api::http {
+namespace {
+
+// Line ends begin no request.
+bool begins_none(std::string_view behind) {
+  return behind.find_first_not_of("\r\n") == std::string_view::npos;
+}
+
+}  // namespace
 
 std::uint32_t Connection::wanted() const {
   const bool unsent = sent_ < out_.size();
@@ -41,11 +52,7 @@ bool Connection::receive(std::span<char> scratch, Handler& handler) {
     return true;
   }
   if (discarding_) return true;
-  too_many_ = too_many_ || received.lost_some;
-  for (UniqueFd& descriptor : received.descriptors) {
-    if (taken_.size() == kMaxPassed) too_many_ = true;
-    if (!too_many_) taken_.push_back(std::move(descriptor));
-  }
+  fresh_.add({.descriptors = std::move(received.descriptors), .too_many = received.lost_some});
   take_in({scratch.data(), received.bytes}, handler);
   // It may have been secrets, and the next bytes may be another client's.
   ::explicit_bzero(scratch.data(), received.bytes);
@@ -64,7 +71,24 @@ void Connection::take_in(std::string_view bytes, Handler& handler) {
   backlog_ = whole.substr(consume(whole, handler));
 }
 
+void Connection::Passed::add(Passed&& more) {
+  too_many = too_many || more.too_many || descriptors.size() + more.descriptors.size() > kMaxPassed;
+  if (too_many) {
+    descriptors.clear();
+  } else {
+    std::ranges::move(more.descriptors, std::back_inserter(descriptors));
+  }
+  more = {};
+}
+
 std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
+  const std::size_t taken = consume_some(bytes, handler);
+  // Of a request that goes on with the next bytes, if there is one.
+  if (!postponed_) taken_.add(std::exchange(fresh_, {}));
+  return taken;
+}
+
+std::size_t Connection::consume_some(std::string_view bytes, Handler& handler) {
   std::size_t taken = 0;
   postponed_ = false;
   for (int messages = 0; taken < bytes.size() && !postponed_;) {
@@ -77,14 +101,16 @@ std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
         append_continue(out_);
         continue;
       case RequestParser::State::kRequest:
-        answer(parser_.take(), handler);
+        answer(parser_.take(), bytes.substr(taken), handler);
         break;
       case RequestParser::State::kRefused:
         refuse(Afterwards::kKeepAlive);
+        if (begins_none(bytes.substr(taken))) fresh_ = {};
         break;
       case RequestParser::State::kBroken:
         refuse(Afterwards::kClose);
         discarding_ = true;
+        fresh_ = {};
         deadline_ = Clock::now() + kLinger;
         return bytes.size();
     }
@@ -94,10 +120,12 @@ std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
   return taken;
 }
 
-void Connection::answer(Request&& request, Handler& handler) {
-  request.descriptors = std::exchange(taken_, {});
+void Connection::answer(Request&& request, std::string_view behind, Handler& handler) {
+  Passed passed = std::exchange(taken_, {});
+  if (begins_none(behind)) passed.add(std::exchange(fresh_, {}));
+  request.descriptors = std::move(passed.descriptors);
   Response response =
-      std::exchange(too_many_, false)
+      passed.too_many
           ? refusal(fmt::format(
                 "more than {} descriptors came with the request, or than there is room for",
                 kMaxPassed))
@@ -110,8 +138,7 @@ void Connection::answer(Request&& request, Handler& handler) {
 
 void Connection::refuse(Afterwards afterwards) {
   log::error("API: no proper request: {}", parser_.complaint());
-  taken_.clear();
-  too_many_ = false;
+  taken_ = {};
   append(out_, refusal(parser_.complaint()), afterwards);
 }
 

@@ -46,9 +46,19 @@ class Connection {
  private:
   static constexpr int kBurst = 8;
 
+  // Descriptors that came.
+  struct Passed {
+    std::vector<UniqueFd> descriptors = {};
+    bool too_many = false;  // more came than a request may bring
+
+    void add(Passed&& more);
+  };
+
   // Requests in `bytes`; returns how many bytes are dealt with.
   std::size_t consume(std::string_view bytes, Handler& handler);
-  void answer(Request&& request, Handler& handler);
+  std::size_t consume_some(std::string_view bytes, Handler& handler);
+  // `behind` is what came behind the request.
+  void answer(Request&& request, std::string_view behind, Handler& handler);
   void refuse(Afterwards afterwards);
   // Reads into `scratch`; false: the connection is at its end.
   bool receive(std::span<char> scratch, Handler& handler);
@@ -71,10 +81,13 @@ class Connection {
     std::vector<UniqueFd> descriptors;
   };
   std::vector<Enclosed> enclosed_;
-  std::vector<UniqueFd> taken_;  // came, and the request is not whole
-  bool too_many_ = false;        // more came than a request may bring
-  bool half_closed_ = false;     // the client sends no more
-  bool discarding_ = false;      // what arrives is read and thrown away
+  // The kernel tells beside which bytes descriptors came no better than that they were sent with
+  // the last of those that it hands over at once: they belong to the last request that is among
+  // these.
+  Passed fresh_;              // with the bytes at hand
+  Passed taken_;              // before, with parts of the request that is not whole
+  bool half_closed_ = false;  // the client sends no more
+  bool discarding_ = false;   // what arrives is read and thrown away
   Clock::time_point deadline_;
 };
 

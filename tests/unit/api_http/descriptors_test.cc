@@ -89,6 +89,42 @@ TEST_F(DescriptorsTest, EachAnswerHasItsOwn) {
   EXPECT_EQ(all.stray, 3U);
 }
 
+// The kernel hands both requests over at once, with the descriptors of the second.
+TEST_F(DescriptorsTest, AreNotARequestsThatIsBeforeTheirs) {
+  const Client client(path_);
+  ASSERT_TRUE(send(client, "GET /big HTTP/1.1\r\n\r\n", {}));
+  ::usleep(50'000);
+  ASSERT_TRUE(send(client, "GET /a HTTP/1.1\r\n\r\n", {}));
+  ASSERT_TRUE(send(client, "GET /b HTTP/1.1\r\n", files(2)));
+  receive(client, "\"GET /a 0\"");
+  ASSERT_TRUE(send(client, "\r\n", files(1)));
+  EXPECT_EQ(receive(client, "\"GET /b 0\"").descriptors, 3U);
+}
+
+TEST_F(DescriptorsTest, AreOfTheirRequestAlsoWhenAnotherFollows) {
+  const Client client(path_);
+  ASSERT_TRUE(send(client, "PUT /x HTTP/1.1\r\nContent-Length: 1\r\n\r\n", files(2)));
+  ::usleep(20'000);
+  ASSERT_TRUE(send(client, "{GET /y HTTP/1.1\r\n", {}));
+  EXPECT_EQ(receive(client, "\"PUT /x 1\"").descriptors, 2U);
+  ASSERT_TRUE(send(client, "\r\n", {}));
+  EXPECT_EQ(receive(client, "\"GET /y 0\"").descriptors, 0U);
+  // Line ends behind a request are no other.
+  ASSERT_TRUE(send(client, "GET /z HTTP/1.1\r\n\r\n\r\n", files(1)));
+  EXPECT_EQ(receive(client, "\"GET /z 0\"").descriptors, 1U);
+}
+
+TEST_F(DescriptorsTest, OfARefusedRequestAreNotTheNextOnes) {
+  const Client client(path_);
+  ASSERT_TRUE(send(client, "PUT /x HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", files(2)));
+  receive(client, "}");
+  Client another(path_);
+  ASSERT_TRUE(send(another, "BREW / HTTP/1.1\r\n\r\n", files(2)));
+  receive(another, "}");
+  ASSERT_TRUE(send(another, kGet, files(1)));
+  EXPECT_EQ(receive(another, "\"GET / 0\"").descriptors, 1U);
+}
+
 TEST_F(DescriptorsTest, TooManyAreRefusedAndTheConnectionGoesOn) {
   const Client client(path_);
   ASSERT_TRUE(send(client, "GET / HTTP/1.1\r\n", files(kMaxPassed)));
