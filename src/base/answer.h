@@ -24,6 +24,11 @@ class Answer {
     given_.wait();
     return *value_;
   }
+  // The same for the one who keeps it; nobody gets it afterwards.
+  T take() {
+    given_.wait();
+    return std::move(*value_);
+  }
 
  private:
   std::latch given_{1};

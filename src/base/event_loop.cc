@@ -128,6 +128,8 @@ Result<void> EventLoop::run() {
 Result<bool> EventLoop::run_once(int timeout_ms) {
   std::array<epoll_event, 32> events;
   int count = 0;
+  // Their wake-up was taken already.
+  if (in_task_) run_posted();
   do {
     count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
   } while (count < 0 && errno == EINTR);
@@ -150,13 +152,29 @@ Result<bool> EventLoop::run_once(int timeout_ms) {
   return count > 0;
 }
 
+EventLoop::Task EventLoop::next_posted() {
+  MutexLock lock(mutex_);
+  if (posted_.empty()) return {};
+  Task task = std::move(posted_.front());
+  posted_.erase(posted_.begin());
+  return task;
+}
+
+// As many as there are at first, so that those that post others leave descriptors their turn; taken
+// one by one, as one of them may have the loop go on.
 void EventLoop::run_posted() {
-  std::vector<Task> tasks;
+  std::size_t count = 0;
   {
     MutexLock lock(mutex_);
-    tasks.swap(posted_);
+    count = posted_.size();
   }
-  for (Task& task : tasks) task();
+  for (; count > 0; --count) {
+    Task task = next_posted();
+    if (!task) return;
+    const bool within = std::exchange(in_task_, true);
+    task();
+    in_task_ = within;
+  }
 }
 
 }  // namespace mote

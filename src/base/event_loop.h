@@ -82,11 +82,13 @@ class EventLoop {
   void close() EXCLUDES(mutex_);
   // Makes run() return after the handlers of the current turn. From any thread.
   void stop();
+  // Whether run() is to return, for a task of long work that has the loop go on meanwhile.
+  bool stopping() const { return stopping_; }
 
   // Handles events until stop().
   Result<void> run();
   // Handles what is ready, waiting at most `timeout_ms` (-1: for ever) for the first; true when
-  // anything was handled.
+  // anything was handled. Also from within a task, whose turn then goes on behind these.
   Result<bool> run_once(int timeout_ms);
 
  private:
@@ -96,6 +98,8 @@ class EventLoop {
 
   EventLoop(UniqueFd epoll, UniqueFd wake);
   void run_posted() EXCLUDES(mutex_);
+  // The task that was posted first; empty: there is none.
+  Task next_posted() EXCLUDES(mutex_);
 
   UniqueFd epoll_;
   UniqueFd wake_;
@@ -103,6 +107,7 @@ class EventLoop {
   std::unordered_map<std::uint64_t, std::shared_ptr<Entry>> entries_;
   std::uint64_t next_id_ = 1;
   bool stopping_ = false;
+  bool in_task_ = false;  // that was posted
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;

@@ -2,6 +2,7 @@
 // compile.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 
@@ -52,6 +53,13 @@ class Condition {
     std::unique_lock lock(mutex.mutex_, std::adopt_lock);
     changed_.wait(lock);
     lock.release();
+  }
+  // The same, until `when` at most; false: it is later.
+  bool wait_until(Mutex& mutex, std::chrono::steady_clock::time_point when) REQUIRES(mutex) {
+    std::unique_lock lock(mutex.mutex_, std::adopt_lock);
+    const bool in_time = changed_.wait_until(lock, when) == std::cv_status::no_timeout;
+    lock.release();
+    return in_time;
   }
   void notify_all() { changed_.notify_all(); }
 

@@ -34,8 +34,8 @@ Result<std::unique_ptr<Worker>> Worker::start(ThreadKind kind, Task first) {
   return start(std::unique_ptr<Worker>(new Worker(std::move(first))), kind);
 }
 
-Result<std::unique_ptr<Worker>> Worker::start_elsewhere(ThreadKind kind, Task first) {
-  std::unique_ptr<Worker> worker(new Worker(std::move(first)));
+Result<std::unique_ptr<Worker>> Worker::start_elsewhere(ThreadKind kind, Task first, Task before) {
+  std::unique_ptr<Worker> worker(new Worker(std::move(first), std::move(before)));
   {
     MutexLock lock(worker->mutex_);
     worker->not_here_ = ::sched_getcpu();
@@ -101,6 +101,7 @@ void Worker::main(ThreadKind kind) {
     MutexLock lock(mutex_);
     if (not_here_ >= 0 && ::sched_getcpu() == not_here_) keep_off(::pthread_self(), not_here_);
   }
+  if (Task before = std::exchange(before_, {})) before();
   enter_thread(kind);
   if (kind == ThreadKind::kWorker) log::name_thread("mote_worker");
   while (Task task = next()) task();

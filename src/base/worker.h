@@ -22,8 +22,9 @@ class Worker {
   static Result<std::unique_ptr<Worker>> start(ThreadKind kind, Task first = {});
   // The same on another processor than the caller's, where there is one: the scheduler may put a
   // new thread behind whoever made it, or before it, though another processor is idle. Until
-  // roam().
-  static Result<std::unique_ptr<Worker>> start_elsewhere(ThreadKind kind, Task first = {});
+  // roam(). What is to be done `before` all is done while the thread may do what its maker may.
+  static Result<std::unique_ptr<Worker>> start_elsewhere(ThreadKind kind, Task first = {},
+                                                         Task before = {});
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
   // Waits for what it does, and ends the thread.
@@ -41,12 +42,14 @@ class Worker {
   void signal(int number) { ::pthread_kill(thread_.native_handle(), number); }
 
  private:
-  explicit Worker(Task first) : task_(std::move(first)) {}
+  explicit Worker(Task first, Task before = {})
+      : before_(std::move(before)), task_(std::move(first)) {}
   static Result<std::unique_ptr<Worker>> start(std::unique_ptr<Worker> worker, ThreadKind kind);
   void main(ThreadKind kind) EXCLUDES(mutex_);
   // Waits for the next task; empty: there is none any more.
   Task next() EXCLUDES(mutex_);
 
+  Task before_;  // the thread's own
   Mutex mutex_;
   Condition changed_;
   Task task_ GUARDED_BY(mutex_);  // empty: idle

@@ -14,15 +14,24 @@
 namespace mote::machine {
 
 struct HeadStart {
-  // `asks`: else the thread does not ask, and nobody is to wait for `cpuid`. Errors: there is no
-  // KVM, or no thread to be had.
-  static Result<HeadStart> make(bool asks = true);
+  using NewVm = Answer<Result<kvm::Vm>>;
+
+  // Errors: there is no KVM, or no thread to be had.
+  static Result<HeadStart> make();
+  // The thread does not ask, and nobody is to wait for `cpuid`.
+  static Result<HeadStart> make_unasked();
+  // The thread makes a VM as well, first of all: for whoever has much to read before it needs one.
+  static Result<HeadStart> make_with_vm();
 
   std::shared_ptr<const kvm::Kvm> kvm;
-  std::shared_ptr<const SupportedCpuid> cpuid;
+  std::shared_ptr<SupportedCpuid> cpuid;
+  std::shared_ptr<NewVm> vm = {};  // null: none was asked for
   // Kept off the processor on which this was made. It is to roam before its maker sleeps: the other
   // processor may be busy.
-  std::unique_ptr<Worker> first_thread;
+  std::unique_ptr<Worker> first_thread = {};
+
+ private:
+  static Result<HeadStart> make(bool asks, std::shared_ptr<NewVm> vm);
 };
 
 }  // namespace mote::machine

@@ -63,6 +63,8 @@ struct RestoreSource {
   std::unique_ptr<Shell> shell = {};
   // Saved under the kernel that runs now: its KVM can give the guest what it gave it then.
   bool of_this_kernel = false;
+  // Without a shell: begun before the state was read, with a VM.
+  std::optional<HeadStart> head_start = {};
   // Which moment it is, where that is known.
   std::optional<snapshot::MomentId> moment = {};
 };

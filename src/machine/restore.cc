@@ -27,9 +27,32 @@ Result<void> check_processors(const SupportedCpuid& supported, const MachineStat
 
 // A shell with a VM for `vcpus` processors: the one that was made before, or one with nothing in it
 // yet. A VM with processors that its machine has not would keep a clock that all agree on from it.
-Result<std::unique_ptr<Shell>> shell_for(std::unique_ptr<Shell> shell, unsigned vcpus, bool asks) {
-  if (shell && shell->vcpus.size() <= vcpus) return shell;
-  return Shell::make_empty(asks);
+Result<std::unique_ptr<Shell>> shell_for(RestoreSource& source, unsigned vcpus) {
+  if (source.shell && source.shell->vcpus.size() <= vcpus) return std::move(source.shell);
+  if (source.head_start) return Shell::make_empty(std::move(*source.head_start));
+  MOTE_TRY(HeadStart start,
+           source.of_this_kernel ? HeadStart::make_unasked() : HeadStart::make_with_vm());
+  return Shell::make_empty(std::move(start));
+}
+
+// The VM's controllers and processors as they were. They are set before the answer is waited for
+// whether the host has all that they were given (null: it is known to have it), which says more
+// than KVM where it has not.
+Result<void> restore_processors(const kvm::Vm& vm, const std::vector<kvm::Vcpu>& vcpus,
+                                const MachineState& state, arch::ClockStart start,
+                                const SupportedCpuid* supported) {
+  const auto set = [&]() -> Result<void> {
+    // The clock before the vCPUs, whose kvmclock starts from it.
+    MOTE_CHECK(arch::restore_vm(vm, state.vm, start));
+    MOTE_TRY(const kvm_clock_data now, vm.clock());
+    const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
+    for (std::size_t i = 0; i < vcpus.size(); ++i) {
+      MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
+    }
+    return {};
+  }();
+  if (supported != nullptr) MOTE_CHECK(check_processors(*supported, state));
+  return set;
 }
 
 }  // namespace
@@ -43,8 +66,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
   }
-  MOTE_TRY(std::unique_ptr<Shell> shell,
-           shell_for(std::move(source.shell), config.machine.vcpu_count, !source.of_this_kernel));
+  MOTE_TRY(std::unique_ptr<Shell> shell, shell_for(source, config.machine.vcpu_count));
   const HeadStart& head_start = shell->head_start;
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
                                                head_start.kvm, std::move(shell->vm)));
@@ -75,14 +97,8 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
     MOTE_TRY(vcpus, make_processors(vm, config.machine.vcpu_count));
     MOTE_CHECK(vm.create_pit());
   }
-  if (!source.of_this_kernel) MOTE_CHECK(check_processors(*head_start.cpuid, state));
-  // The clock before the vCPUs, whose kvmclock starts from it.
-  MOTE_CHECK(arch::restore_vm(vm, state.vm, source.clock));
-  MOTE_TRY(const kvm_clock_data now, vm.clock());
-  const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
-  for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
-  }
+  MOTE_CHECK(restore_processors(vm, vcpus, state, source.clock,
+                                source.of_this_kernel ? nullptr : head_start.cpuid.get()));
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
   machine->add_vcpus(std::move(vcpus));

@@ -42,9 +42,9 @@ Result<MappedMemory> find_room(std::uint64_t size) {
 
 }  // namespace
 
-Result<std::unique_ptr<Shell>> Shell::make_empty(bool asks) {
-  MOTE_TRY(HeadStart start, HeadStart::make(asks));
-  MOTE_TRY(kvm::Vm vm, start.kvm->create_vm());
+Result<std::unique_ptr<Shell>> Shell::make_empty(HeadStart start) {
+  auto made = start.vm ? start.vm->take() : start.kvm->create_vm();
+  MOTE_TRY(kvm::Vm vm, std::move(made));
   std::unique_ptr<Shell> shell(new Shell(std::move(start), std::move(vm)));
   shell->threads.push_back(std::move(shell->head_start.first_thread));
   return shell;
@@ -55,7 +55,8 @@ Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_siz
   config.mem_size_mib = mem_size_mib;
   config.vcpu_count = vcpus;
   MOTE_CHECK(check(config));
-  MOTE_TRY(std::unique_ptr<Shell> shell, make_empty());
+  MOTE_TRY(HeadStart start, HeadStart::make_with_vm());
+  MOTE_TRY(std::unique_ptr<Shell> shell, make_empty(std::move(start)));
   MOTE_CHECK(shell->head_start.kvm->require_capabilities());
   shell->threads.front()->roam();
   MOTE_TRY(const memory::MemoryConfig memory, Machine::memory_config(config));

@@ -22,8 +22,8 @@ class Shell {
   // what fits is used, and the rest made when they are loaded. Errors as at a launch.
   static Result<std::unique_ptr<Shell>> make(unsigned vcpus, std::uint64_t mem_size_mib);
 
-  // One whose VM has nothing yet; `asks` as HeadStart has it.
-  static Result<std::unique_ptr<Shell>> make_empty(bool asks = true);
+  // One whose VM, which `start` has or which is made now, has nothing yet.
+  static Result<std::unique_ptr<Shell>> make_empty(HeadStart start);
 
   // Where RAM of these ranges is to be mapped, one address a range: the guest has slots there, and
   // nothing is mapped, so that KVM has nothing to forget. Empty: this is no room for it.

@@ -85,8 +85,9 @@ Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<M
 
 // Has `file` begin as the file whose place it takes, where there is one, which changes with the
 // stamp `changes` are to be laid over. The stamp that it is to have then.
-Result<std::optional<snapshot::Stamp>> begin_with_old(
-    const NewFile& file, std::uint64_t size, const std::optional<snapshot::Stamp>& changes) {
+Result<std::optional<snapshot::Stamp>> begin_with_old(const NewFile& file, std::uint64_t size,
+                                                      const std::optional<snapshot::Stamp>& changes,
+                                                      const snapshot::Between& between) {
   const auto old = open_file(file.target(), O_RDONLY | O_NONBLOCK);
   if (!old) {
     if (old.error().kind() == ErrorKind::kNotFound) return changes;
@@ -102,23 +103,24 @@ Result<std::optional<snapshot::Stamp>> begin_with_old(
   MOTE_TRY(const auto stamp, snapshot::read_stamp(old->get()));
   MOTE_CHECK(snapshot::check_order(stamp, changes));
   MOTE_TRY(const bool partial, snapshot::is_partial(old->get()));
-  MOTE_CHECK(snapshot::copy_file(old->get(), file.fd()));
+  MOTE_CHECK(snapshot::copy_file(old->get(), file.fd(), between));
   return snapshot::merged(stamp, changes, partial);
 }
 
 // `stamp`: what is to be in the file, where there is room for it.
 Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind, const NewFile& file,
-                          const std::optional<snapshot::Stamp>& stamp) {
+                          const std::optional<snapshot::Stamp>& stamp,
+                          const snapshot::Between& between) {
   if (stamp) MOTE_CHECK(memory.write(snapshot::kStampAt, snapshot::to_bytes(*stamp)));
-  if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd());
+  if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd(), between);
   if (memory.was_frozen() && !memory.config().track_dirty_pages) {
     return fail(ErrorKind::kState,
                 "what has changed cannot be told of a microVM that can be forked, unless "
                 "track_dirty_pages notes it");
   }
   MOTE_TRY(const auto whole,
-           begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory)), stamp));
-  MOTE_CHECK(snapshot::write_changes(memory, file.fd()));
+           begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory)), stamp, between));
+  MOTE_CHECK(snapshot::write_changes(memory, file.fd(), between));
   return whole ? snapshot::write_stamp(file.fd(), *whole) : Result<void>{};
 }
 
@@ -198,7 +200,8 @@ Result<void> check_brought(const memory::GuestMemory& memory, const snapshot::Mo
 }  // namespace
 
 Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
-                             const SnapshotPaths& paths, const std::string& maker) {
+                             const SnapshotPaths& paths, const std::string& maker,
+                             const snapshot::Between& between) {
   MOTE_TRY(MachineState own, machine.save());
   MOTE_TRY(const snapshot::Stamp stamp, machine.stamp());
   const bool stamped = has_room_for_stamp(own);
@@ -223,7 +226,7 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
                     json::quote(paths.state));
   MOTE_CHECK(machine.collect_dirty_pages());
   MOTE_CHECK_WITHIN(write_memory(machine.memory(), kind, *memory_file,
-                                 stamped ? std::optional(stamp) : std::nullopt),
+                                 stamped ? std::optional(stamp) : std::nullopt, between),
                     "mem_file_path: write {}", json::quote(paths.memory));
   // The state takes its place once its memory is whole, if under another name: whoever loads it
   // finds it there (see open_memory_of()), should this process end before that has its own.

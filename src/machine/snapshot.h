@@ -50,9 +50,10 @@ enum class SnapshotKind { kFull, kDiff };
 // Writes a snapshot of `machine`, which is paused and whose configuration is `config`. `maker` is
 // the program: "mote-vmm 0.1.0". The two files are whole, or what they were before, also where this
 // fails; where the process ends between putting one and the other in place, a load finds both.
+// `between`: see snapshot::Between; the machine must not run meanwhile.
 Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
-                             const SnapshotPaths& paths, const std::string& maker)
-    REQUIRES(kMachineThread);
+                             const SnapshotPaths& paths, const std::string& maker,
+                             const snapshot::Between& between = {}) REQUIRES(kMachineThread);
 
 // A state file that was read and whose configuration is sound. Nothing of it was tried on this
 // host.

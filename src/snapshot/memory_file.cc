@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <numeric>
 #include <optional>
 #include <span>
@@ -42,21 +43,54 @@ class Untouched {
   std::array<unsigned char, kChunkPages> resident_{};
 };
 
-// Writes the pages of a chunk that `wanted` wants, runs of them at once.
+// What is done between two pieces of a file. What was written is flushed as it goes: a flush of all
+// at the end would take seconds, in which its thread does nothing else and the process cannot end.
+class Pace {
+ public:
+  Pace(int fd, const Between& between) : fd_(fd), between_(between) {}
+
+  // Now that so many bytes more are written.
+  Result<void> go_on(std::uint64_t written) {
+    unflushed_ += written;
+    if (unflushed_ >= kMostUnflushed) {
+      if (::fsync(fd_) < 0) return fail_errno(errno, "flush what was written");
+      unflushed_ = 0;
+    }
+    if (!between_) return {};
+    const auto now = Clock::now();
+    if (now - last_ < kPiece) return {};
+    last_ = now;
+    return between_();
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::uint64_t kMostUnflushed = 32 << 20;
+  static constexpr std::chrono::milliseconds kPiece{1};
+
+  int fd_;
+  const Between& between_;
+  std::uint64_t unflushed_ = 0;
+  Clock::time_point last_ = Clock::now();
+};
+
+// Writes the pages of a chunk that `wanted` wants, runs of them at once. How many bytes.
 template <typename Wanted>
-Result<void> write_runs(std::span<const std::byte> chunk, int fd, std::uint64_t offset,
-                        Wanted&& wanted) {
+Result<std::uint64_t> write_runs(std::span<const std::byte> chunk, int fd, std::uint64_t offset,
+                                 Wanted&& wanted) {
   const std::size_t pages = chunk.size() / kPageSize;
+  std::uint64_t written = 0;
   std::size_t run = 0;  // the first page of those that are to be written
   for (std::size_t page = 0; page <= pages; ++page) {
     if (page < pages && wanted(page)) continue;
     if (page > run) {
       MOTE_CHECK(write_at(fd, chunk.subspan(run * kPageSize, (page - run) * kPageSize),
                           offset + run * kPageSize));
+      written += (page - run) * kPageSize;
     }
     run = page + 1;
   }
-  return {};
+  return written;
 }
 
 std::span<const std::byte> bytes_of(const iovec& part) {
@@ -71,9 +105,11 @@ Result<void> make_as_long(int fd, std::uint64_t size) {
 }
 
 // Calls `each(start, length, host, offset)` for every chunk of memory, `host` where it is plugged;
-// the file is as long as all of them before.
+// the file is as long as all of them before. Each says how many bytes it has written.
 template <typename Each>
-Result<void> each_chunk(const memory::GuestMemory& memory, int fd, Each&& each) {
+Result<void> each_chunk(const memory::GuestMemory& memory, int fd, const Between& between,
+                        Each&& each) {
+  Pace pace(fd, between);
   const std::vector<MemoryPart> parts = parts_of(memory);
   MOTE_CHECK(make_as_long(fd, size_of(parts)));
   std::uint64_t offset = 0;
@@ -84,7 +120,8 @@ Result<void> each_chunk(const memory::GuestMemory& memory, int fd, Each&& each) 
       if (const auto slice = memory.find(part.start + at, length, memory::Access::kRead)) {
         host = slice->lend_for_reading();
       }
-      MOTE_CHECK(each(part.start + at, length, host, offset + at));
+      MOTE_TRY(const std::uint64_t written, each(part.start + at, length, host, offset + at));
+      MOTE_CHECK(pace.go_on(written));
     }
     offset += part.size;
   }
@@ -106,12 +143,12 @@ std::uint64_t size_of(const std::vector<MemoryPart>& parts) {
                          [](std::uint64_t sum, const MemoryPart& part) { return sum + part.size; });
 }
 
-Result<void> write_memory(const memory::GuestMemory& memory, int fd) {
+Result<void> write_memory(const memory::GuestMemory& memory, int fd, const Between& between) {
   Untouched untouched(memory.config().backing);
-  return each_chunk(memory, fd,
+  return each_chunk(memory, fd, between,
                     [&](memory::GuestAddress, std::uint64_t, const std::optional<iovec>& host,
-                        std::uint64_t offset) -> Result<void> {
-                      if (!host) return {};
+                        std::uint64_t offset) -> Result<std::uint64_t> {
+                      if (!host) return 0;
                       untouched.look(*host);
                       const auto bytes = bytes_of(*host);
                       return write_runs(bytes, fd, offset, [&](std::size_t page) {
@@ -121,13 +158,13 @@ Result<void> write_memory(const memory::GuestMemory& memory, int fd) {
                     });
 }
 
-Result<void> write_changes(const memory::GuestMemory& memory, int fd) {
+Result<void> write_changes(const memory::GuestMemory& memory, int fd, const Between& between) {
   ChangedPages changed(memory);
   // What is unplugged has become zeros.
   const std::vector<std::byte> zeros(kChunk);
-  return each_chunk(memory, fd,
+  return each_chunk(memory, fd, between,
                     [&](memory::GuestAddress start, std::uint64_t length,
-                        const std::optional<iovec>& host, std::uint64_t offset) -> Result<void> {
+                        const std::optional<iovec>& host, std::uint64_t offset) {
                       changed.look(start, length, host);
                       const auto bytes = host ? bytes_of(*host) : std::span(zeros).first(length);
                       return write_runs(bytes, fd, offset,
@@ -135,7 +172,8 @@ Result<void> write_changes(const memory::GuestMemory& memory, int fd) {
                     });
 }
 
-Result<void> lay_over(int diff, int base) {
+Result<void> lay_over(int diff, int base, const Between& between) {
+  Pace pace(base, between);
   std::vector<std::byte> buffer(1 << 20);
   off_t at = 0;
   while ((at = ::lseek(diff, at, SEEK_DATA)) >= 0) {
@@ -150,6 +188,7 @@ Result<void> lay_over(int diff, int base) {
       }
       MOTE_CHECK(write_at(base, wanted, static_cast<std::uint64_t>(at)));
       at += static_cast<off_t>(count);
+      MOTE_CHECK(pace.go_on(count));
     }
   }
   // No data behind the last.
@@ -157,12 +196,12 @@ Result<void> lay_over(int diff, int base) {
   return {};
 }
 
-Result<void> copy_file(int from, int fd) {
+Result<void> copy_file(int from, int fd, const Between& between) {
   if (::ioctl(fd, FICLONE, from) == 0) return {};
   struct stat facts{};
   if (!look_at(from, facts)) return fail_errno(errno, "look at the old file");
   MOTE_CHECK(make_as_long(fd, static_cast<std::uint64_t>(facts.st_size)));
-  return lay_over(from, fd);
+  return lay_over(from, fd, between);
 }
 
 }  // namespace mote::snapshot

@@ -12,26 +12,57 @@
 namespace mote::api::firecracker {
 namespace {
 
-// Where an answer is waited for.
-struct Desk {
-  Mutex mutex;
-  Condition changed;
-  std::optional<Result<Reply>> outcome GUARDED_BY(mutex);
+// How long the API's thread itself waits for an answer of the machine thread's: as long as hardly
+// any takes. Other clients are kept waiting meanwhile.
+constexpr std::chrono::milliseconds kPatience{10};
 
-  void put(Result<Reply> result) EXCLUDES(mutex) {
+}  // namespace
+
+// Where an answer is waited for.
+class Desk {
+ public:
+  void put(Result<Reply> result) EXCLUDES(mutex_) {
     {
-      const MutexLock lock(mutex);
-      if (!outcome) outcome = std::move(result);
+      const MutexLock lock(mutex_);
+      if (!outcome_) outcome_ = std::move(result);
+      // Under the lock, so that nobody is told after forget().
+      if (auto tell = std::exchange(tell_, nullptr)) tell();
     }
     // Whoever is woken finds the mutex free.
-    changed.notify_all();
+    changed_.notify_all();
   }
-  Result<Reply> take() EXCLUDES(mutex) {
-    const MutexLock lock(mutex);
-    while (!outcome) changed.wait(mutex);
-    return std::move(*outcome);
+  // Whether it is there in time.
+  bool wait(std::chrono::milliseconds patience) EXCLUDES(mutex_) {
+    const auto until = std::chrono::steady_clock::now() + patience;
+    const MutexLock lock(mutex_);
+    while (!outcome_) {
+      if (!changed_.wait_until(mutex_, until)) break;
+    }
+    return outcome_.has_value();
   }
+  void when_there(std::move_only_function<void()> tell) EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    if (outcome_) return tell();
+    tell_ = std::move(tell);
+  }
+  void forget() EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    tell_ = nullptr;
+  }
+  // Once it is there.
+  Result<Reply> take() EXCLUDES(mutex_) {
+    const MutexLock lock(mutex_);
+    return std::move(*outcome_);
+  }
+
+ private:
+  Mutex mutex_;
+  Condition changed_;
+  std::optional<Result<Reply>> outcome_ GUARDED_BY(mutex_);
+  std::move_only_function<void()> tell_ GUARDED_BY(mutex_);
 };
+
+namespace {
 
 // What the machine thread is given. One that it drops unread, as its loop has ended, is answered as
 // well.
@@ -54,43 +85,69 @@ class Ticket {
   std::shared_ptr<Desk> desk_;
 };
 
+// The answer to a request that the machine thread is still busy with.
+class LateReply final : public http::LateAnswer {
+ public:
+  using Finish = std::move_only_function<http::Response(Result<Reply>)>;
+
+  LateReply(std::shared_ptr<Desk> desk, Finish finish)
+      : desk_(std::move(desk)), finish_(std::move(finish)) {}
+  ~LateReply() override { desk_->forget(); }
+
+  void when_there(std::move_only_function<void()> tell) override {
+    desk_->when_there(std::move(tell));
+  }
+  http::Response take() override { return finish_(desk_->take()); }
+
+ private:
+  std::shared_ptr<Desk> desk_;
+  Finish finish_;
+};
+
 }  // namespace
 
 http::Response Api::handle(http::Request&& request) {
-  http::Response response = answer(request);
-  count_request(request, response, controller_.metrics().counts);
-  return response;
-}
-
-Result<Reply> Api::carry_out(Understood understood) {
-  if (understood.anywhere) return understood.call(controller_);
-  const auto desk = std::make_shared<Desk>();
-  loop_.post([this, ticket = Ticket(std::move(understood.call), desk)]() mutable {
-    machine::kMachineThread.assert_held();
-    ticket.serve(controller_);
-  });
-  return desk->take();
-}
-
-http::Response Api::answer(http::Request& request) {
   const auto began = std::chrono::steady_clock::now();
   log_request(request);
-  http::Response response;
-  if (auto understood = understand(request); !understood) {
-    response = respond(std::unexpected(std::move(understood.error())), false);
-  } else {
-    const bool deprecated = understood->deprecated;
-    const auto latency = understood->latency;
-    Result<Reply> outcome = carry_out(std::move(*understood));
+  auto understood = understand(request);
+  const bool deprecated = understood && understood->deprecated;
+  const auto latency = understood ? understood->latency : nullptr;
+  // What is noted of a request when its outcome is known.
+  auto finish = [this, began, deprecated, latency,
+                 request = std::move(request)](Result<Reply> outcome) {
     if (outcome && latency != nullptr) {
       const auto took = std::chrono::duration_cast<std::chrono::microseconds>(
           std::chrono::steady_clock::now() - began);
       controller_.metrics().counts.latencies_us.*latency = static_cast<std::uint64_t>(took.count());
     }
-    response = respond(std::move(outcome), deprecated);
-  }
+    http::Response response = respond(std::move(outcome), deprecated);
+    note(request, response);
+    return response;
+  };
+  if (!understood) return finish(std::unexpected(std::move(understood.error())));
+  if (understood->anywhere) return finish(understood->call(controller_));
+  const auto desk = hand_over(std::move(*understood));
+  if (desk->wait(kPatience)) return finish(desk->take());
+  return {.late = std::make_unique<LateReply>(desk, std::move(finish))};
+}
+
+std::shared_ptr<Desk> Api::hand_over(Understood understood) {
+  auto desk = std::make_shared<Desk>();
+  loop_.post([this, alone = understood.alone,
+              ticket = Ticket(std::move(understood.call), desk)]() mutable {
+    machine::kMachineThread.assert_held();
+    if (alone && controller_.saves()) {
+      return controller_.after_saving(
+          [this, ticket = std::move(ticket)]() mutable { ticket.serve(controller_); });
+    }
+    ticket.serve(controller_);
+  });
+  return desk;
+}
+
+void Api::note(const http::Request& request, const http::Response& response) {
   log_answer(response);
-  return response;
+  count_request(request, response, controller_.metrics().counts);
 }
 
 }  // namespace mote::api::firecracker

@@ -2,6 +2,8 @@
 // Controller, on the machine thread where the answer is not for any thread to read.
 #pragma once
 
+#include <memory>
+
 #include "api/firecracker/controller.h"
 #include "api/firecracker/routes.h"
 #include "api/http/message.h"
@@ -9,17 +11,22 @@
 
 namespace mote::api::firecracker {
 
+class Desk;
+
 class Api {
  public:
   // Both outlive the Api; `loop` is the machine thread's, to which `controller` belongs.
   Api(EventLoop& loop, Controller& controller) : loop_(loop), controller_(controller) {}
 
-  // Waits for the machine thread, but for requests that are wrong in themselves, and look-ups.
+  // Waits for the machine thread, but for requests that are wrong in themselves, and look-ups. What
+  // takes long is answered late.
   http::Response handle(http::Request&& request);
 
  private:
-  http::Response answer(http::Request& request);
-  Result<Reply> carry_out(Understood understood);
+  // Has the machine thread do it.
+  std::shared_ptr<Desk> hand_over(Understood understood);
+  // Logs and counts a request that is answered.
+  void note(const http::Request& request, const http::Response& response);
 
   EventLoop& loop_;
   Controller& controller_;

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/firecracker/config_file.h"
 #include "api/firecracker/live_machine.h"
@@ -116,8 +117,13 @@ class Controller {
   // Snapshots
   // ----------------------------------------------------------------------------------------------
 
-  // After the start, paused. An error leaves what was at the paths.
+  // After the start, paused. An error leaves what was at the paths. The loop goes on meanwhile, so
+  // that others are answered, and its end is an error.
   Result<void> create_snapshot(SnapshotCreate body);
+  // Whether that is under way, and this is asked from within the loop.
+  bool saves() const { return saves_; }
+  // Has the loop run `task` when it is through.
+  void after_saving(EventLoop::Task task) { after_saving_.push_back(std::move(task)); }
   // Before the start, with nothing configured that the snapshot has. An error leaves a microVM that
   // was not started.
   Result<void> load_snapshot(SnapshotLoad body);
@@ -140,6 +146,8 @@ class Controller {
   // From here on `machine` is the microVM, in this state.
   void adopt_machine(std::unique_ptr<LiveMachine> machine, InstanceState state);
   Result<void> press_ctrl_alt_del();
+  // Serves others between two pieces of a snapshot that is made; an error: the loop is at its end.
+  Result<void> serve_others();
   // Of a paused machine, as machine::seal_layers().
   Result<machine::VmConfig> seal_layers();
   Result<void> refuse_removal(std::string_view what, std::string_view id) const;
@@ -155,6 +163,8 @@ class Controller {
   SerialConfig serial_;
   machine::Claims claims_;
   Metrics metrics_;  // outlive the machine, which counts in them
+  bool saves_ = false;
+  std::vector<EventLoop::Task> after_saving_;
   std::unique_ptr<machine::Shell> shell_;
   std::unique_ptr<LiveMachine> machine_;
   // Of the machine. Any thread may read it.

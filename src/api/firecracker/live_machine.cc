@@ -55,9 +55,10 @@ Result<std::unique_ptr<RealMachine>> RealMachine::restore(EventLoop& loop,
 Result<void> RealMachine::create_snapshot(const machine::VmConfig& config,
                                           machine::SnapshotKind kind,
                                           const machine::SnapshotPaths& paths,
-                                          const std::string& maker) {
+                                          const std::string& maker,
+                                          const snapshot::Between& between) {
   machine::kMachineThread.assert_held();
-  return machine::create_snapshot(*machine_, config, kind, paths, maker);
+  return machine::create_snapshot(*machine_, config, kind, paths, maker, between);
 }
 
 void RealMachine::prepare_freeze() {

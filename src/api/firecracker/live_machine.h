@@ -27,7 +27,8 @@ class LiveMachine {
   // As machine::create_snapshot().
   virtual Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
                                        const machine::SnapshotPaths& paths,
-                                       const std::string& maker) = 0;
+                                       const std::string& maker,
+                                       const snapshot::Between& between) = 0;
   // As Machine's, and as machine::freeze().
   virtual void prepare_freeze() = 0;
   virtual Result<machine::Frozen> freeze(const machine::VmConfig& config) = 0;
@@ -71,8 +72,8 @@ class RealMachine final : public LiveMachine {
   Result<void> press_ctrl_alt_del() override;
   void count(machine::MachineCounts& into) const override { machine_->count(into); }
   Result<void> create_snapshot(const machine::VmConfig& config, machine::SnapshotKind kind,
-                               const machine::SnapshotPaths& paths,
-                               const std::string& maker) override;
+                               const machine::SnapshotPaths& paths, const std::string& maker,
+                               const snapshot::Between& between) override;
   void prepare_freeze() override;
   Result<machine::Frozen> freeze(const machine::VmConfig& config) override;
 

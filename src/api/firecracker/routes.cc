@@ -182,6 +182,7 @@ Result<Understood> read_request(std::string_view id, http::Request& request) {
                             return reply_of((controller.*E::kFunction)(std::move(body)));
                           },
                       .deprecated = is_deprecated,
+                      .alone = kAlone<E>,
                       .latency = latency};
   }
 }

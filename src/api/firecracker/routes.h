@@ -27,6 +27,7 @@ struct Understood {
   Call call;
   bool deprecated = false;  // by a field or value that Firecracker is going to drop
   bool anywhere = false;    // any thread may make the call
+  bool alone = false;       // waits until a snapshot that is being made is there
   Gauge RequestLatencies::* latency = nullptr;  // where to note how long it took, if it was done
 };
 

@@ -83,6 +83,10 @@ Result<machine::VmConfig> Controller::seal_layers() {
 Result<ForkAnswer> Controller::fork(Fork) {
   constexpr std::string_view kFork = "PUT /fork";
   MOTE_CHECK(after_start(kFork));
+  if (saves_) {
+    return fail(ErrorKind::kState, "{}: a snapshot is being made; ask again when it is there",
+                kFork);
+  }
   const bool runs = state_ == InstanceState::Running;
   machine_->prepare_freeze();
   const auto began = std::chrono::steady_clock::now();
@@ -117,12 +121,21 @@ Result<void> Controller::create_snapshot(SnapshotCreate body) {
   // What was written lies in layers of its own from here on, also where the rest fails.
   auto saved = seal_layers();
   if (!saved) return std::unexpected(std::move(saved.error()).within("PUT /snapshot/create"));
-  MOTE_CHECK_WITHIN(machine_->create_snapshot(
-                        *saved, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
-                        {.state = body.snapshot_path, .memory = body.mem_file_path},
-                        fmt::format("mote-vmm {}", options_.version)),
-                    "PUT /snapshot/create");
+  saves_ = true;
+  auto made = machine_->create_snapshot(
+      *saved, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
+      {.state = body.snapshot_path, .memory = body.mem_file_path},
+      fmt::format("mote-vmm {}", options_.version), [this] { return serve_others(); });
+  saves_ = false;
+  for (EventLoop::Task& task : std::exchange(after_saving_, {})) loop_.post(std::move(task));
+  if (!made) return std::unexpected(std::move(made.error()).within("PUT /snapshot/create"));
   return {};
+}
+
+Result<void> Controller::serve_others() {
+  MOTE_CHECK(loop_.run_once(0));
+  if (!loop_.stopping()) return {};
+  return fail(ErrorKind::kState, "the microVM has ended, and nothing of a snapshot is left");
 }
 
 Result<void> Controller::load_snapshot(SnapshotLoad body) {
@@ -135,6 +148,11 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   }
   MOTE_TRY(const MemoryBackend backend, backend_of(body));
   const LatencyScope took(metrics_.counts.latencies_us.vmm_load_snapshot);
+  // KVM makes the VM while the state is read. What is in its way is told when it is needed.
+  std::optional<machine::HeadStart> head_start;
+  if (!shell_ && backend.backend_type != MemoryBackendType::Descriptors) {
+    if (auto begun = machine::HeadStart::make_with_vm()) head_start = std::move(*begun);
+  }
   auto from = read_state(body, backend);
   if (!from) return std::unexpected(std::move(from.error()).within(std::string(kLoad)));
   const machine::SnapshotState& state = from->loaded.state;
@@ -158,6 +176,7 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
         "{}: prefetch", kLoad);
   }
   source->shell = std::move(shell_);
+  source->head_start = std::move(head_start);
   if (body.clock_realtime) source->clock = arch::ClockStart::kNow;
   auto machine = options_.restore_machine(config, serial, std::move(*source), state.machine);
   if (!machine) return std::unexpected(std::move(machine.error()).within(std::string(kLoad)));

@@ -21,7 +21,8 @@ bool begins_none(std::string_view behind) {
 
 std::uint32_t Connection::wanted() const {
   const bool unsent = sent_ < out_.size();
-  return unsent || postponed_ ? EPOLLOUT : EPOLLIN;
+  if (unsent || postponed_) return EPOLLOUT;
+  return late_ ? 0 : EPOLLIN;
 }
 
 Connection::Fate Connection::advance(std::uint32_t events, std::span<char> scratch,
@@ -31,14 +32,14 @@ Connection::Fate Connection::advance(std::uint32_t events, std::span<char> scrat
   if (postponed_ && !unsent) {
     const std::string bytes = std::exchange(backlog_, {});
     backlog_ = bytes.substr(consume(bytes, handler));
-  } else if (!unsent && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
+  } else if (!unsent && !late_ && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) {
     if (!receive(scratch, handler)) return Fate::kEnded;
   } else if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
     return Fate::kEnded;
   }
   if (!send()) return Fate::kEnded;
   // A request that is not whole by now never will be.
-  const bool over = half_closed_ && !postponed_ && sent_ == out_.size();
+  const bool over = half_closed_ && !postponed_ && !late_ && sent_ == out_.size();
   return over ? Fate::kEnded : Fate::kGoesOn;
 }
 
@@ -84,14 +85,14 @@ void Connection::Passed::add(Passed&& more) {
 std::size_t Connection::consume(std::string_view bytes, Handler& handler) {
   const std::size_t taken = consume_some(bytes, handler);
   // Of a request that goes on with the next bytes, if there is one.
-  if (!postponed_) taken_.add(std::exchange(fresh_, {}));
+  if (!postponed_ && !late_) taken_.add(std::exchange(fresh_, {}));
   return taken;
 }
 
 std::size_t Connection::consume_some(std::string_view bytes, Handler& handler) {
   std::size_t taken = 0;
   postponed_ = false;
-  for (int messages = 0; taken < bytes.size() && !postponed_;) {
+  for (int messages = 0; taken < bytes.size() && !postponed_ && !late_;) {
     const RequestParser::Step step = parser_.feed(bytes.substr(taken));
     taken += step.taken;
     switch (step.state) {
@@ -115,7 +116,7 @@ std::size_t Connection::consume_some(std::string_view bytes, Handler& handler) {
         return bytes.size();
     }
     // The others have their turn.
-    postponed_ = ++messages == kBurst && taken < bytes.size();
+    postponed_ = ++messages == kBurst && !late_ && taken < bytes.size();
   }
   return taken;
 }
@@ -130,6 +131,16 @@ void Connection::answer(Request&& request, std::string_view behind, Handler& han
                 "more than {} descriptors came with the request, or than there is room for",
                 kMaxPassed))
           : handler(std::move(request));
+  late_ = std::move(response.late);
+  if (!late_) append_answer(std::move(response));
+}
+
+void Connection::take_late() {
+  append_answer(std::exchange(late_, nullptr)->take());
+  postponed_ = !backlog_.empty();
+}
+
+void Connection::append_answer(Response response) {
   if (!response.descriptors.empty()) {
     enclosed_.push_back({.place = out_.size(), .descriptors = std::move(response.descriptors)});
   }

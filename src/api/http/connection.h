@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -38,9 +39,15 @@ class Connection {
   bool overdue(Clock::time_point now) const { return discarding_ && now >= deadline_; }
   bool discarding() const { return discarding_; }
 
+  // The answer that the client waits for; null: none. Requests behind it are dealt with afterwards.
+  LateAnswer* late() const { return late_.get(); }
+  // Takes that answer, which is there, for advance() to go on.
+  void take_late();
+
   int fd() const { return socket_.get(); }
   // The watch of fd(), which ends with the connection.
   EventLoop::Watch watch;
+  std::uint64_t id = 0;       // no other has had it
   std::uint32_t watched = 0;  // the events that `watch` waits for
 
  private:
@@ -59,6 +66,7 @@ class Connection {
   std::size_t consume_some(std::string_view bytes, Handler& handler);
   // `behind` is what came behind the request.
   void answer(Request&& request, std::string_view behind, Handler& handler);
+  void append_answer(Response response);
   void refuse(Afterwards afterwards);
   // Reads into `scratch`; false: the connection is at its end.
   bool receive(std::span<char> scratch, Handler& handler);
@@ -73,7 +81,8 @@ class Connection {
   RequestParser parser_;
   std::string backlog_;     // received, and not a whole message or not its turn yet
   bool postponed_ = false;  // the backlog may hold whole requests
-  std::string out_;         // answers, of which `sent_` bytes are sent
+  std::unique_ptr<LateAnswer> late_;
+  std::string out_;  // answers, of which `sent_` bytes are sent
   std::size_t sent_ = 0;
   // Descriptors that go beside the byte of `out_` at this place, the first first.
   struct Enclosed {

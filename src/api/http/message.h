@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,29 @@ struct Request {
   std::vector<UniqueFd> descriptors = {};
 };
 
+class LateAnswer;
+
 struct Response {
   int status = 204;
   std::string body = {};    // JSON; empty: an answer without a body
   bool deprecated = false;  // the request used something deprecated: `Deprecation: true`
   std::vector<UniqueFd> descriptors = {};  // go beside its first byte; at most kMaxPassed
+  std::unique_ptr<LateAnswer> late = {};   // what will be there in place of all this; null: this is
 };
 
-// Answers one request. Called on the server's thread, one request at a time.
+// An answer that is not there yet. Its end says that nobody waits for it any more.
+class LateAnswer {
+ public:
+  virtual ~LateAnswer() = default;
+  // Has `tell` called, once, when the answer is there: on whichever thread gives it, or here and
+  // now. Not after this object's end.
+  virtual void when_there(std::move_only_function<void()> tell) = 0;
+  // The answer that is there. On the server's thread.
+  virtual Response take() = 0;
+};
+
+// Answers one request. Called on the server's thread, one request at a time; what takes long is to
+// be answered late, so that other clients need not wait for it.
 using Handler = std::move_only_function<Response(Request&&)>;
 
 }  // namespace mote::api::http

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <cstring>
 #include <iterator>
 
@@ -75,7 +76,7 @@ bool Server::accept_one() {
     // Out of descriptors or memory. Who has been silent for longest makes room; without such, the
     // client waits.
     if (!connections_.empty()) {
-      connections_.pop_front();
+      make_room();
       return true;
     }
     log::error("API: cannot take a client: {}", errno_text(reason));
@@ -83,16 +84,22 @@ bool Server::accept_one() {
     want_tick();
     return false;
   }
-  if (connections_.size() >= limits_.connections) connections_.pop_front();
+  if (connections_.size() >= limits_.connections) make_room();
   if (const auto added = add(std::move(socket)); !added) {
     log::error("API: cannot take a client: {}", added.error().text());
   }
   return true;
 }
 
+void Server::make_room() {
+  const auto idle = std::ranges::find(connections_, nullptr, &Connection::late);
+  connections_.erase(idle == connections_.end() ? connections_.begin() : idle);
+}
+
 Result<void> Server::add(UniqueFd socket) {
   connections_.emplace_back(std::move(socket), limits_.body);
   const auto connection = std::prev(connections_.end());
+  connection->id = next_id_++;
   auto watch = loop_.watch(connection->fd(), EPOLLIN, [this, connection](std::uint32_t events) {
     advance(connection, events);
   });
@@ -106,9 +113,13 @@ Result<void> Server::add(UniqueFd socket) {
 }
 
 void Server::advance(Connections::iterator connection, std::uint32_t events) {
+  const LateAnswer* const waited_for = connection->late();
   if (connection->advance(events, scratch_, handler_) == Connection::Fate::kEnded) {
     connections_.erase(connection);
     return;
+  }
+  if (LateAnswer* const late = connection->late(); late != nullptr && late != waited_for) {
+    late->when_there([this, id = connection->id] { loop_.post([this, id] { deliver(id); }); });
   }
   // A client that is not listened to any more must not outlive others by sending.
   if (connection->discarding()) {
@@ -120,6 +131,13 @@ void Server::advance(Connections::iterator connection, std::uint32_t events) {
   if (wanted == connection->watched) return;
   connection->watched = wanted;
   if (!connection->watch.modify(wanted)) connections_.erase(connection);
+}
+
+void Server::deliver(std::uint64_t id) {
+  const auto connection = std::ranges::find(connections_, id, &Connection::id);
+  if (connection == connections_.end()) return;
+  connection->take_late();
+  advance(connection, 0);
 }
 
 void Server::want_tick() {

@@ -43,8 +43,13 @@ class Server {
   void accept_some();
   // Takes one client; false: there is none, or no room for it for now.
   bool accept_one();
+  // Ends the connection that has been silent for longest, of those that wait for no answer where
+  // there are such.
+  void make_room();
   Result<void> add(UniqueFd socket);
   void advance(Connections::iterator connection, std::uint32_t events);
+  // The answer is there that the connection of this id waits for, if it still does.
+  void deliver(std::uint64_t id);
   // Wakes tick() in a while, if it is not to wake anyway.
   void want_tick();
   // Ends what is overdue, and accepts again.
@@ -54,6 +59,7 @@ class Server {
   UniqueFd listener_;
   Limits limits_;
   Handler handler_;
+  std::uint64_t next_id_ = 1;
   Connections connections_;  // the one that was silent for longest first
   EventLoop::Watch listener_watch_;
   EventLoop::Timer timer_;

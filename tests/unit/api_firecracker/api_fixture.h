@@ -52,6 +52,9 @@ class FakeMachine final : public LiveMachine {
     space_.close();
   }
 
+  // What happens while a snapshot is made.
+  std::function<void()> between_pieces;
+
   Result<void> run() override {
     if (fail_run) return fail(ErrorKind::kResource, "no threads left");
     ++runs;
@@ -65,8 +68,10 @@ class FakeMachine final : public LiveMachine {
 
   void count(machine::MachineCounts& into) const override { into.vcpu.exit_io_in += 7; }
   Result<void> create_snapshot(const machine::VmConfig&, machine::SnapshotKind kind,
-                               const machine::SnapshotPaths& paths,
-                               const std::string& maker) override {
+                               const machine::SnapshotPaths& paths, const std::string& maker,
+                               const snapshot::Between& between) override {
+    if (between_pieces) between_pieces();
+    MOTE_CHECK(between());
     if (paths.state.starts_with("/no")) return fail(ErrorKind::kIo, "no such luck");
     const char* const what = kind == machine::SnapshotKind::kFull ? "all of " : "changes of ";
     saved.push_back(what + paths.state + " " + paths.memory + " " + maker);

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <latch>
+#include <mutex>
 #include <thread>
 
 #include "api_firecracker/api_fixture.h"
@@ -14,11 +16,19 @@ using testing::HasSubstr;
 
 class ApiThreads : public ApiTest {
  protected:
+  // `response`, or what it is late for.
+  static http::Response settled(http::Response response) {
+    if (!response.late) return response;
+    std::latch there(1);
+    response.late->when_there([&] { there.count_down(); });
+    there.wait();
+    return response.late->take();
+  }
   // What a client is answered whom the test's thread, as the machine thread, serves.
   http::Response serve(http::Request request) {
     http::Response response;
     std::thread client([&] {
-      response = api.handle(std::move(request));
+      response = settled(api.handle(std::move(request)));
       loop->stop();
     });
     EXPECT_TRUE(loop->run());
@@ -59,6 +69,24 @@ TEST_F(ApiThreads, WhoeverWaitsWhenTheLoopEndsIsAnswered) {
   EXPECT_THAT(response.body, HasSubstr("the microVM has ended"));
 }
 
+TEST_F(ApiThreads, WhatTakesLongIsAnsweredLate) {
+  // Nobody runs the loop yet.
+  http::Response response = api.handle({.method = "GET", .target = "/vm/config"});
+  http::Response forgotten = api.handle({.method = "GET", .target = "/vm/config"});
+  ASSERT_TRUE(response.late && forgotten.late);
+  int told = 0;
+  response.late->when_there([&] { ++told; });
+  forgotten.late->when_there([&] { told += 10; });
+  EXPECT_EQ(told, 0);
+  forgotten.late.reset();
+  EXPECT_TRUE(*loop->run_once(0));
+  EXPECT_EQ(told, 1);
+  const http::Response late = response.late->take();
+  EXPECT_EQ(late.status, 200);
+  EXPECT_THAT(late.body, HasSubstr("machine-config"));
+  EXPECT_THAT(api.handle({.method = "GET", .target = "/"}).body, HasSubstr("Not started"));
+}
+
 TEST_F(ApiThreads, APauseIsTimedWhenItIsDone) {
   constexpr std::uint64_t kUntouched = UINT64_MAX;
   latencies().pause_vm = kUntouched;
@@ -75,6 +103,89 @@ TEST_F(ApiThreads, APauseIsTimedWhenItIsDone) {
   EXPECT_EQ(serve({.method = "PATCH", .target = "/vm", .body = R"({"state":"Resumed"})"}).status,
             204);
   EXPECT_LT(latencies().resume_vm, kUntouched);
+}
+
+// While a snapshot is made.
+class ApiMeanwhile : public ApiThreads {
+ protected:
+  struct Asked {
+    std::string method;
+    std::string target;
+    std::string body;
+  };
+
+  ApiMeanwhile() {
+    start();
+    EXPECT_EQ(patch("/vm", R"({"state":"Paused"})"), 204);
+  }
+  FakeMachine& machine() { return *static_cast<FakeMachine*>(controller->machine()); }
+  // Asks for a snapshot, and for `others` once it is under way; their statuses, in the order in
+  // which they were answered.
+  std::vector<std::string> ask_meanwhile(const std::vector<Asked>& others) {
+    std::vector<std::string> answered;
+    std::mutex mutex;
+    std::vector<std::thread> clients;
+    const auto ask = [&](const Asked& asked) {
+      const int status =
+          settled(api.handle({.method = asked.method, .target = asked.target, .body = asked.body}))
+              .status;
+      const std::lock_guard lock(mutex);
+      answered.push_back(fmt::format("{} {} {}", asked.method, asked.target, status));
+      if (answered.size() == others.size() + 1) loop->stop();
+    };
+    machine().between_pieces = [&] {
+      if (!clients.empty()) return;
+      for (const Asked& other : others) {
+        clients.emplace_back(ask, other);
+        // Until it is answered, or has been put off.
+        const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(300);
+        while (std::chrono::steady_clock::now() < until) {
+          EXPECT_TRUE(loop->run_once(10));
+        }
+      }
+    };
+    std::thread client(
+        ask, Asked{"PUT", "/snapshot/create", R"({"snapshot_path":"/s","mem_file_path":"/m"})"});
+    EXPECT_TRUE(loop->run());
+    client.join();
+    for (std::thread& other : clients) other.join();
+    return answered;
+  }
+};
+
+TEST_F(ApiMeanwhile, OthersAreAnswered) {
+  EXPECT_EQ(
+      ask_meanwhile(
+          {{"GET", "/vm/config", ""}, {"PUT", "/mmds", R"({"a":1})"}, {"PUT", "/fork", "{}"}}),
+      (std::vector<std::string>{"GET /vm/config 200", "PUT /mmds 204", "PUT /fork 400",
+                                "PUT /snapshot/create 204"}));
+}
+
+TEST_F(ApiMeanwhile, WhatNeedsTheMachineWaits) {
+  const auto answered = ask_meanwhile(
+      {{"PATCH", "/vm", R"({"state":"Resumed"})"},
+       {"PUT", "/snapshot/create", R"({"snapshot_path":"/s2","mem_file_path":"/m2"})"}});
+  ASSERT_EQ(answered.size(), 3U);
+  EXPECT_EQ(machine().runs, 2);
+  // The second snapshot was asked for when the machine ran again.
+  EXPECT_EQ(machine().saved.size(), 1U);
+  EXPECT_THAT(answered, testing::UnorderedElementsAre("PUT /snapshot/create 204", "PATCH /vm 204",
+                                                      "PUT /snapshot/create 400"));
+}
+
+TEST_F(ApiMeanwhile, TheEndOfTheLoopEndsIt) {
+  machine().between_pieces = [&] { loop->stop(); };
+  std::thread client([&] {
+    const http::Response response =
+        settled(api.handle({.method = "PUT",
+                            .target = "/snapshot/create",
+                            .body = R"({"snapshot_path":"/s","mem_file_path":"/m"})"}));
+    EXPECT_EQ(response.status, 400);
+    EXPECT_THAT(response.body, HasSubstr("the microVM has ended"));
+  });
+  EXPECT_TRUE(loop->run());
+  client.join();
+  EXPECT_TRUE(machine().saved.empty());
 }
 
 }  // namespace

@@ -9,9 +9,12 @@
 
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "api/http/thread.h"
 #include "temp_dir.h"
@@ -100,6 +103,40 @@ inline Response say_what_was_asked(Request&& request) {
   return {.status = 200, .body = body, .descriptors = std::move(request.descriptors)};
 }
 
+// What is answered to /late, when the test says so.
+struct When {
+  std::mutex mutex;
+  std::move_only_function<void()> tell;
+  int forgotten = 0;
+
+  bool is_waited_for() {
+    const std::lock_guard lock(mutex);
+    return tell != nullptr;
+  }
+  void there() {
+    const std::lock_guard lock(mutex);
+    if (auto now = std::exchange(tell, nullptr)) now();
+  }
+};
+
+class Late final : public LateAnswer {
+ public:
+  explicit Late(std::shared_ptr<When> when) : when_(std::move(when)) {}
+  ~Late() override {
+    const std::lock_guard lock(when_->mutex);
+    when_->tell = nullptr;
+    ++when_->forgotten;
+  }
+  void when_there(std::move_only_function<void()> tell) override {
+    const std::lock_guard lock(when_->mutex);
+    when_->tell = std::move(tell);
+  }
+  Response take() override { return {.status = 200, .body = "\"at last\""}; }
+
+ private:
+  std::shared_ptr<When> when_;
+};
+
 class ServerTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -113,6 +150,10 @@ class ServerTest : public testing::Test {
     ASSERT_TRUE(listener) << listener.error().text();
     auto server = ServerThread::start(std::move(*listener), limits, [this](Request&& request) {
       ++requests_;
+      if (request.target == "/late") {
+        ++late_;
+        return Response{.late = std::make_unique<Late>(when_)};
+      }
       return say_what_was_asked(std::move(request));
     });
     ASSERT_TRUE(server) << server.error().text();
@@ -129,6 +170,8 @@ class ServerTest : public testing::Test {
   mote::test::TempDir dir_;
   std::string path_;
   std::atomic<int> requests_ = 0;
+  std::atomic<int> late_ = 0;
+  std::shared_ptr<When> when_ = std::make_shared<When>();
   std::unique_ptr<ServerThread> server_;
   int starts_ = 0;
 };

@@ -141,6 +141,27 @@ TEST_F(EventLoopTest, RunsWorkThatIsPostedByWork) {
   EXPECT_EQ(runs, 2);
 }
 
+TEST_F(EventLoopTest, GoesOnFromWithinATask) {
+  std::string order;
+  loop_->post([&] {
+    order += 'a';
+    EXPECT_FALSE(loop_->stopping());
+    // What was posted behind it, and what that posts.
+    EXPECT_TRUE(loop_->run_once(0));
+    EXPECT_TRUE(loop_->run_once(0));
+    EXPECT_EQ(order, "abc");
+    EXPECT_TRUE(loop_->stopping());
+    order += 'd';
+  });
+  loop_->post([&] {
+    order += 'b';
+    loop_->post([&] { order += 'c'; });
+    loop_->stop();
+  });
+  ASSERT_TRUE(loop_->run());
+  EXPECT_EQ(order, "abcd");
+}
+
 TEST_F(EventLoopTest, TakesWorkFromManyThreads) {
   constexpr int kThreads = 4;
   constexpr int kTasks = 500;

@@ -22,6 +22,15 @@ TEST(Worker, DoesItsFirstTask) {
   EXPECT_EQ(done, 1);
 }
 
+TEST(Worker, DoesWhatIsToBeDoneBeforeAllFirst) {
+  std::vector<int> order;
+  auto worker = Worker::start_elsewhere(
+      ThreadKind::kWorker, [&] { order.push_back(2); }, [&] { order.push_back(1); });
+  ASSERT_TRUE(worker);
+  (*worker)->wait();
+  EXPECT_EQ(order, (std::vector{1, 2}));
+}
+
 TEST(Worker, WaitsForATaskAndEndsWithoutOne) {
   auto worker = Worker::start(ThreadKind::kWorker);
   ASSERT_TRUE(worker);
