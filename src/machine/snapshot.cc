@@ -90,8 +90,10 @@ Result<std::optional<snapshot::Stamp>> begin_with_old(const NewFile& file, std::
                                                       const snapshot::Between& between) {
   const auto old = open_file(file.target(), O_RDONLY | O_NONBLOCK);
   if (!old) {
-    if (old.error().kind() == ErrorKind::kNotFound) return changes;
-    return std::unexpected(old.error());
+    if (old.error().kind() != ErrorKind::kNotFound) return std::unexpected(old.error());
+    auto lone = changes;
+    if (lone) lone->alone = true;
+    return lone;
   }
   struct stat facts{};
   if (!look_at(old->get(), facts)) return fail_errno(errno, "look at it");
@@ -285,7 +287,10 @@ Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const Machine
                 "(backend_type Descriptors)");
   }
   MOTE_CHECK_WITHIN(check_memory_file(fd.get(), snapshot::size_of(state.memory)), "memory file");
-  if (state.stamped) MOTE_CHECK_WITHIN(check_stamp(fd.get(), loaded.header.id), "memory file");
+  if (state.stamped) {
+    MOTE_CHECK_WITHIN(check_stamp(fd.get(), loaded.header.id), "memory file");
+    MOTE_CHECK_WITHIN(snapshot::check_whole(fd.get()), "memory file");
+  }
   const std::size_t ram = wanted.ranges.size();
   const auto file = std::make_shared<const UniqueFd>(std::move(fd));
   const std::uint64_t size = memory::total_of(wanted);

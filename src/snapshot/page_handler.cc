@@ -12,9 +12,11 @@
 
 #include <array>
 #include <cstring>
+#include <string_view>
 #include <vector>
 
 #include "base/asked_to_end.h"
+#include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "memory/guest_memory.h"
@@ -24,6 +26,8 @@ namespace {
 
 // How long a handler may take for the first pages, and leave faults unread.
 constexpr int kPatienceMs = 10'000;
+// How long it may leave those unanswered that it has read: it may wait for somebody itself.
+constexpr int kAnswerMs = 30'000;
 // How often it is looked at what else there may be, while it is waited for.
 constexpr int kLookMs = 100;
 
@@ -81,6 +85,18 @@ std::int64_t faults_of_others() {
   return faults(RUSAGE_SELF) - faults(RUSAGE_THREAD);
 }
 
+// Whether somebody waits for a page, whose fault was read or not, by what the kernel says of a
+// userfaultfd in /proc: "pending:\t0\ntotal:\t1\n".
+bool says_somebody_waits(int facts) {
+  std::array<char, 512> text{};
+  const auto count = read_at(facts, std::as_writable_bytes(std::span(text)), 0);
+  if (!count) return false;
+  constexpr std::string_view kTotal = "total:\t";
+  const std::string_view all(text.data(), *count);
+  const auto at = all.find(kTotal);
+  return at != all.npos && at + kTotal.size() < all.size() && all[at + kTotal.size()] != '0';
+}
+
 // Takes what a handler sends, which means nothing. False: it has closed its end.
 bool still_open(int socket) {
   std::array<std::byte, 256> ignored;
@@ -122,6 +138,9 @@ Result<void> PageHandler::hand_over(std::span<const HandledRegion> regions,
   for (const HandledRegion& region : regions) MOTE_CHECK(register_region(region));
   MOTE_CHECK(send(describe(regions)));
   MOTE_CHECK(try_out(first, regions.front().page_size));
+  if (auto facts = open_file(fmt::format("/proc/self/fdinfo/{}", userfaultfd_.get()), O_RDONLY)) {
+    facts_ = std::move(*facts);
+  }
   MOTE_TRY(stop_, make_eventfd());
   if (::fcntl(socket_.get(), F_SETFL, O_NONBLOCK) < 0) return fail_errno(errno, "prepare a socket");
   MOTE_TRY(watcher_,
@@ -237,8 +256,8 @@ void PageHandler::watch(const Lost& lost) const {
 }
 
 // A handler may close the socket and go on; then its end is its process's. One that was forked off
-// the process that listened is known by its socket alone. One that reads no faults, while somebody
-// waits for a page and nobody got any, is as good as gone.
+// the process that listened is known by its socket alone. One that reads no faults, or answers
+// none, while somebody waits for a page and nobody got any, is as good as gone.
 std::string PageHandler::wait_for_loss() const {
   const UniqueFd process = process_of(socket_.get());
   bool open = true;
@@ -249,7 +268,9 @@ std::string PageHandler::wait_for_loss() const {
         pollfd{.fd = stop_.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = open ? socket_.get() : process.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = silent_ms > 0 ? -1 : userfaultfd_.get(), .events = POLLIN, .revents = 0}};
-    const int ready = ::poll(events.data(), events.size(), silent_ms > 0 ? kLookMs : -1);
+    // A fault that was read at once has woken nobody here.
+    const int idle_ms = facts_ ? kPatienceMs : -1;
+    const int ready = ::poll(events.data(), events.size(), silent_ms > 0 ? kLookMs : idle_ms);
     if (ready < 0) continue;
     if (events[0].revents != 0) return {};
     if (events[1].revents != 0 && !(open && still_open(socket_.get()))) {
@@ -258,12 +279,16 @@ std::string PageHandler::wait_for_loss() const {
                    json::quote(path_));
       open = false;
     }
-    const bool waits = has_unread_faults();
+    const bool unread = has_unread_faults();
+    const bool waits = unread || (facts_ && says_somebody_waits(facts_.get()));
     const std::int64_t now = faults_of_others();
     silent_ms = waits && (silent_ms == 0 || now == brought) ? silent_ms + kLookMs : 0;
     brought = now;
-    if (silent_ms > kPatienceMs) {
+    if (unread && silent_ms > kPatienceMs) {
       return fmt::format("has read no fault for {} seconds", kPatienceMs / 1000);
+    }
+    if (silent_ms > kAnswerMs) {
+      return fmt::format("has answered no fault for {} seconds", kAnswerMs / 1000);
     }
   }
 }

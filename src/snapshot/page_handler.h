@@ -60,6 +60,7 @@ class PageHandler {
   const std::string path_;
   UniqueFd socket_;
   UniqueFd userfaultfd_;
+  UniqueFd facts_;  // what the kernel says of it; none: there is no /proc for us
   UniqueFd stop_;
   std::unique_ptr<Worker> watcher_;
 };

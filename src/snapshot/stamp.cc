@@ -13,6 +13,7 @@ namespace {
 constexpr std::string_view kMagic = "mote-mem";
 constexpr std::uint32_t kHasPrevious = 1;
 constexpr std::uint32_t kHasSince = 2;
+constexpr std::uint32_t kAlone = 4;
 // The MPTable, where the BIOS' low memory ends.
 constexpr std::uint64_t kInEveryMachine = 0x9fc00;
 
@@ -38,7 +39,8 @@ std::string short_name(const MomentId& id) {
 std::array<std::byte, kStampSize> to_bytes(const Stamp& stamp) {
   RawStamp raw{};
   std::memcpy(raw.magic, kMagic.data(), kMagic.size());
-  raw.flags = (stamp.previous ? kHasPrevious : 0) | (stamp.since ? kHasSince : 0);
+  raw.flags = (stamp.previous ? kHasPrevious : 0) | (stamp.since ? kHasSince : 0) |
+              (stamp.alone ? kAlone : 0);
   std::ranges::copy(stamp.moment, raw.moment);
   if (stamp.previous) std::ranges::copy(*stamp.previous, raw.previous);
   if (stamp.since) std::ranges::copy(*stamp.since, raw.since);
@@ -51,7 +53,7 @@ std::optional<Stamp> stamp_of(std::span<const std::byte, kStampSize> bytes) {
   RawStamp raw{};
   std::memcpy(&raw, bytes.data(), sizeof raw);
   if (std::string_view(raw.magic, kMagic.size()) != kMagic) return std::nullopt;
-  Stamp stamp;
+  Stamp stamp{.alone = (raw.flags & kAlone) != 0};
   std::ranges::copy(raw.moment, stamp.moment.begin());
   if ((raw.flags & kHasPrevious) != 0) {
     stamp.previous.emplace();
@@ -91,6 +93,7 @@ std::optional<Stamp> merged(const std::optional<Stamp>& base, const std::optiona
   if (!base || !changes) return changes;
   Stamp stamp{.moment = changes->moment, .previous = changes->previous};
   if (partial) stamp.since = base->since ? base->since : base->previous;
+  stamp.alone = partial && base->alone;
   return stamp;
 }
 
@@ -99,6 +102,16 @@ Result<bool> is_partial(int fd) {
   MOTE_TRY(const std::size_t count, read_at(fd, bytes, kInEveryMachine));
   return count == 0 ||
          std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{}; });
+}
+
+Result<void> check_whole(int fd) {
+  MOTE_TRY(const auto stamp, read_stamp(fd));
+  if (!stamp || !stamp->alone) return {};
+  MOTE_TRY(const bool partial, is_partial(fd));
+  if (!partial) return {};
+  return fail(ErrorKind::kInvalid,
+              "it has changes alone; lay them over the memory file of before (mote snapshot rebase "
+              "BASE CHANGES), and load that");
 }
 
 Result<void> check_moment(const std::optional<Stamp>& found, const MomentId& wanted) {

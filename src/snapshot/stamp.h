@@ -24,6 +24,7 @@ struct Stamp {
   std::optional<MomentId> previous = {};
   // Of changes that were laid over others: since when they are, which is longer.
   std::optional<MomentId> since = {};
+  bool alone = false;  // of changes that were not laid over anything
 };
 
 inline constexpr std::size_t kStampSize = 64;
@@ -47,6 +48,10 @@ std::optional<Stamp> merged(const std::optional<Stamp>& base, const std::optiona
 // Whether a file of memory is one of changes: it has nothing where every machine has something from
 // its start on, and seldom writes.
 Result<bool> is_partial(int fd);
+
+// An error (kInvalid) when the file at `fd` is known to hold changes alone. One that some other
+// program has laid them over, stamp and all, is whole.
+Result<void> check_whole(int fd);
 
 // An error (kInvalid) when memory with `found` is not that of the moment `wanted`.
 Result<void> check_moment(const std::optional<Stamp>& found, const MomentId& wanted);

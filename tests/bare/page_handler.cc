@@ -102,6 +102,7 @@ constexpr int kPagesOfALoad = 3;
     if (event.event == UFFD_EVENT_REMOVE) {
       removed.ranges.emplace_back(event.arg.remove.start, event.arg.remove.end);
     } else if (event.event == UFFD_EVENT_PAGEFAULT) {
+      if (behaviour == Behaviour::kNoAnswers && faults == kPagesOfALoad) continue;
       bring(uffd, mappings, file, event.arg.pagefault.address, removed);
       ++faults;
     }

@@ -16,6 +16,7 @@ enum class Behaviour {
   kGarbage,      // says what means nothing, and serves
   kWrongPages,   // brings zeros, whatever the file has
   kNoMore,       // brings what a load waits for, and reads no fault from then on
+  kNoAnswers,    // the same, but reads them
 };
 
 // A process of its own; ended with the object.

@@ -156,6 +156,40 @@ TEST_F(SnapshotFaultsTest, AHandlerThatReadsNoMoreEndsTheMonitor) {
       << second.process.errors();
 }
 
+TEST_F(SnapshotFaultsTest, AHandlerThatAnswersNoMoreEndsTheMonitor) {
+  start_saved();
+  Monitor second = start_monitor("second");
+  const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kNoAnswers);
+  EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 204);
+  const auto ending = second.process.finish();
+  ASSERT_TRUE(ending) << "a guest whose pages do not come hangs";
+  EXPECT_EQ(ending->text(), "exit 1");
+  EXPECT_NE(second.process.errors().find("has answered no fault for 30 seconds"), std::string::npos)
+      << second.process.errors();
+}
+
+TEST_F(SnapshotFaultsTest, ChangesAloneAreNotLoaded) {
+  Monitor first = start_saved(R"(,"track_dirty_pages":true)");
+  copy("s.mem", "base.mem");
+  for (const char* name : {"one", "two"}) {
+    count_on(first, name[0] == 'o' ? 4 : 5);
+    EXPECT_EQ(create(first, name, "Diff"), 204);
+  }
+  Monitor second = start_monitor("second");
+  const auto answer = second.answer("PUT", "/snapshot/load", load_body("one"));
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_NE(answer.body.find("it has changes alone"), std::string::npos) << answer.body;
+  // Changes over changes are no more than these.
+  ASSERT_TRUE(engine::rebase_snapshot(path_of("one.mem"), path_of("two.mem")));
+  copy("two", "one");
+  EXPECT_EQ(load(second, "one"), 400);
+  ASSERT_TRUE(engine::rebase_snapshot(path_of("base.mem"), path_of("one.mem")));
+  copy("base.mem", "one.mem");
+  EXPECT_EQ(load(second, "one", R"(,"resume_vm":true)"), 204);
+  EXPECT_TRUE(second.process.send("x"));
+  EXPECT_TRUE(second.process.wait_for_output(counted(6))) << second.process.output();
+}
+
 TEST_F(SnapshotFaultsTest, ASignalEndsAMonitorThatWaitsForAPage) {
   start_saved();
   Monitor second = start_monitor("second");
@@ -228,10 +262,37 @@ TEST_F(SnapshotFaultsTest, AMonitorKilledWhileItSavesLosesNothing) {
   }
 }
 
+std::ptrdiff_t open_descriptors() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {});
+}
+
+std::string children() {
+  std::ifstream file(fmt::format("/proc/self/task/{}/children", ::getpid()));
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// What the host's kernel has taken for itself, in KiB, apart from what it can do without.
+std::int64_t kernel_memory() {
+  std::ifstream file("/proc/meminfo");
+  std::int64_t sum = 0;
+  for (std::string name, unit; file >> name; std::getline(file, unit)) {
+    std::int64_t amount = 0;
+    file >> amount;
+    if (name == "SUnreclaim:" || name == "KernelStack:" || name == "PageTables:" ||
+        name == "Percpu:" || name == "VmallocUsed:" || name == "Shmem:") {
+      sum += amount;
+    }
+  }
+  return sum;
+}
+
 // $MOTE_SNAPSHOT_LOADS times (10,000 on request).
 TEST_F(SnapshotFaultsTest, LoadsLeaveNothingBehind) {
-  start_saved();
+  const Monitor first = start_saved();
   const auto files = scratch_names();
+  const auto descriptors = open_descriptors();
+  const auto processes = children();
+  const auto memory = kernel_memory();
   const int rounds = count_of("MOTE_SNAPSHOT_LOADS", 20);
   for (int round = 0; round < rounds; ++round) {
     Monitor clone = start_monitor("clone");
@@ -242,6 +303,14 @@ TEST_F(SnapshotFaultsTest, LoadsLeaveNothingBehind) {
   std::filesystem::remove(path_of("clone.sock"));
   std::filesystem::remove(path_of("clone.log"));
   EXPECT_EQ(scratch_names(), files);
+  EXPECT_EQ(open_descriptors(), descriptors);
+  EXPECT_EQ(children(), processes);
+  // A page a load would show among all that the host has to do besides.
+  constexpr std::int64_t kNoise = 96 << 10;
+  const auto more = [&] { return kernel_memory() - memory; };
+  for (int tries = 0; tries < 100 && more() > kNoise; ++tries) ::usleep(100'000);
+  RecordProperty("more_kernel_memory_kib", std::to_string(more()));
+  EXPECT_LT(more(), kNoise + 2 * rounds) << "KiB more than before";
 }
 
 }  // namespace

@@ -5,6 +5,7 @@ Standard library only. A refused request is an `ApiError`; an answer that is not
 import http.client
 import json
 import socket
+import time
 
 MEMORY_STATUS = {"total_size_mib": int, "slot_size_mib": int, "block_size_mib": int, "plugged_size_mib": int, "requested_size_mib": int}
 # What an answer must have; a tuple: one of these.
@@ -38,7 +39,13 @@ class Connection(http.client.HTTPConnection):
     def connect(self):
         self.sock = socket.socket(socket.AF_UNIX)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
+        for tries in range(50):
+            try:
+                return self.sock.connect(self.path)
+            except ConnectionRefusedError:  # the socket is there before anybody listens
+                if tries == 49:
+                    raise
+                time.sleep(0.1)
 
 
 def check(request, answer):

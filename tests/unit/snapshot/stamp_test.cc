@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/unique_fd.h"
 
@@ -75,6 +76,23 @@ TEST(Stamp, WhatIsMergedIsAsIfWrittenWhole) {
   EXPECT_TRUE(check_order(kWhole, changes));
   EXPECT_EQ(to_bytes(*merged(kWhole, changes, false)), to_bytes(kThird));
   EXPECT_EQ(merged(std::nullopt, kNext, false)->moment, kNext.moment);
+}
+
+TEST(Stamp, ChangesAloneAreNoMemory) {
+  Stamp lone = kNext;
+  lone.alone = true;
+  EXPECT_TRUE(stamp_of(to_bytes(lone))->alone);
+  EXPECT_FALSE(stamp_of(to_bytes(kNext))->alone);
+  EXPECT_TRUE(merged(lone, kThird, true)->alone);
+  EXPECT_FALSE(merged(kWhole, lone, false)->alone);
+  const UniqueFd file(::memfd_create("memory", 0));
+  ASSERT_TRUE(write_stamp(file.get(), kNext));
+  EXPECT_TRUE(check_whole(file.get()));
+  ASSERT_TRUE(write_stamp(file.get(), lone));
+  EXPECT_FALSE(check_whole(file.get()));
+  // Some other program has laid them over what every machine has.
+  ASSERT_EQ(::pwrite(file.get(), "_MP_", 4, 0x9fc00), 4);
+  EXPECT_TRUE(check_whole(file.get()));
 }
 
 TEST(Stamp, MemoryGoesWithItsStateAlone) {
