@@ -22,9 +22,9 @@ Result<void> check_file(int fd, std::size_t number, std::uint64_t total) {
     return fail(ErrorKind::kInvalid, "layer {} of memory has {} bytes; the guest's memory has {}",
                 number, facts.st_size, total);
   }
-  // A file on a disk has no seals.
+  // A file has no seals: on a disk it cannot be asked, on a tmpfs it takes none.
   const int seals = ::fcntl(fd, F_GET_SEALS);
-  if (seals < 0) return {};
+  if (seals < 0 || seals == F_SEAL_SEAL) return {};
   if ((seals & F_SEAL_SHRINK) == 0 || (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE)) == 0) {
     return fail(ErrorKind::kInvalid,
                 "layer {} of memory can still be changed; it must be sealed (F_SEAL_SHRINK and "

@@ -343,6 +343,8 @@ TEST_F(Hostile, FilesMustBeLongAndStaySo) {
   EXPECT_NE(refusal(all, layer(9 * kMib, 0)), "");
   EXPECT_NE(refusal(all, layer(9 * kMib, F_SEAL_WRITE)), "");
   EXPECT_NE(refusal(all, layer(9 * kMib, F_SEAL_SHRINK)), "");
+  // One that takes no seals is a file like those on a disk: a snapshot's in a tmpfs.
+  EXPECT_EQ(refusal(all, layer(9 * kMib, F_SEAL_SEAL)), "");
   EXPECT_NE(refusal(all, std::make_shared<const UniqueFd>(::open("/dev/zero", O_RDWR))), "");
   EXPECT_NE(refusal(all, std::make_shared<const UniqueFd>(::open("/", O_RDONLY))), "");
   const Layers many{.files = std::vector(kMaxLayers + 1, layer(9 * kMib, kSealed)), .extents = {}};
