@@ -28,12 +28,12 @@ class SnapshotMeanwhileTest : public SnapshotTest {
     EXPECT_EQ(pause(monitor), 204);
     return monitor;
   }
-  engine::ApiRequest create_request(const Monitor& monitor) const {
+  engine::ApiRequest create_request(const Monitor& monitor, const std::string& name = "s") const {
     return {.socket = monitor.socket,
             .method = "PUT",
             .path = "/snapshot/create",
             .body = fmt::format(R"({{"snapshot_path":"{0}","mem_file_path":"{0}.mem"}})",
-                                path_of("s"))};
+                                path_of(name))};
   }
   // Until its writing has begun.
   void wait_for_begin() const {
@@ -78,6 +78,29 @@ TEST_F(SnapshotMeanwhileTest, TheApiAnswers) {
   EXPECT_EQ(std::filesystem::file_size(path_of("s.mem")), std::size_t{1} << 30);
   const Monitor second = start_monitor("second");
   EXPECT_EQ(load(second, "s"), 204);
+}
+
+// What waits for one snapshot also waits for the next, which waited before it.
+TEST_F(SnapshotMeanwhileTest, OneAfterTheOther) {
+  const Monitor monitor = start_large();
+  std::atomic<int> made = 0;
+  const auto create = [&](const char* name) {
+    const auto answer = engine::ask(create_request(monitor, name));
+    ++made;
+    ASSERT_TRUE(answer);
+    EXPECT_EQ(answer->status, 204) << answer->body;
+  };
+  std::thread first(create, "s");
+  wait_for_begin();
+  std::thread second(create, "t");
+  ::usleep(100'000);
+  ASSERT_EQ(made, 0) << "the first took no time";
+  EXPECT_EQ(monitor.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+  // Its answer is there before the guest goes on, and may be read a moment later.
+  for (int tries = 0; tries < 100 && made < 2; ++tries) ::usleep(1000);
+  EXPECT_EQ(made, 2) << "the guest runs while its memory is written";
+  first.join();
+  second.join();
 }
 
 TEST_F(SnapshotMeanwhileTest, ASignalEndsItAndLeavesNothing) {

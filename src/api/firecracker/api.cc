@@ -85,6 +85,16 @@ class Ticket {
   std::shared_ptr<Desk> desk_;
 };
 
+// On the machine thread, or, for one that has to be `alone`, when no snapshot is being made;
+// another that waited before it may make the next one.
+void serve(Controller& controller, bool alone, Ticket ticket) REQUIRES(machine::kMachineThread) {
+  if (!alone || !controller.saves()) return ticket.serve(controller);
+  controller.after_saving([&controller, ticket = std::move(ticket)]() mutable {
+    machine::kMachineThread.assert_held();
+    serve(controller, true, std::move(ticket));
+  });
+}
+
 // The answer to a request that the machine thread is still busy with.
 class LateReply final : public http::LateAnswer {
  public:
@@ -136,11 +146,7 @@ std::shared_ptr<Desk> Api::hand_over(Understood understood) {
   loop_.post([this, alone = understood.alone,
               ticket = Ticket(std::move(understood.call), desk)]() mutable {
     machine::kMachineThread.assert_held();
-    if (alone && controller_.saves()) {
-      return controller_.after_saving(
-          [this, ticket = std::move(ticket)]() mutable { ticket.serve(controller_); });
-    }
-    ticket.serve(controller_);
+    serve(controller_, alone, std::move(ticket));
   });
   return desk;
 }

@@ -31,11 +31,6 @@ struct NamedEndpoint : Endpoint<kHandler> {
 template <auto kHandler>
 struct LookUp : Endpoint<kHandler> {};
 
-// A request that would change what a snapshot is being made of, so that it waits until that is
-// there: `Result<void> f(Body)`.
-template <auto kHandler>
-struct Alone : Endpoint<kHandler> {};
-
 // A request whose path ends in an id, without a body: `Result<void> f(std::string id)`.
 template <auto kHandler>
 struct Removal : Endpoint<kHandler> {};
@@ -48,10 +43,6 @@ template <typename E>
 inline constexpr bool kLooksUp = false;
 template <auto kHandler>
 inline constexpr bool kLooksUp<LookUp<kHandler>> = true;
-template <typename E>
-inline constexpr bool kAlone = false;
-template <auto kHandler>
-inline constexpr bool kAlone<Alone<kHandler>> = true;
 template <typename E>
 inline constexpr bool kRemoves = false;
 template <auto kHandler>
@@ -113,9 +104,9 @@ inline constexpr std::tuple kEndpoints{
     Endpoint<&Controller::put_mmds>{"PUT", "/mmds"},
     Endpoint<&Controller::patch_mmds>{"PATCH", "/mmds"},
     Endpoint<&Controller::put_mmds_config>{"PUT", "/mmds/config"},
-    Alone<&Controller::patch_vm>{{"PATCH", "/vm"}},
+    Endpoint<&Controller::patch_vm>{"PATCH", "/vm"},
     Endpoint<&Controller::full_config>{"GET", "/vm/config"},
-    Alone<&Controller::create_snapshot>{{"PUT", "/snapshot/create"}},
+    Endpoint<&Controller::create_snapshot>{"PUT", "/snapshot/create"},
     Endpoint<&Controller::load_snapshot>{"PUT", "/snapshot/load"},
     // Mote's own.
     Endpoint<&Controller::put_console>{"PUT", "/console"},

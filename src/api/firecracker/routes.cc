@@ -182,7 +182,6 @@ Result<Understood> read_request(std::string_view id, http::Request& request) {
                             return reply_of((controller.*E::kFunction)(std::move(body)));
                           },
                       .deprecated = is_deprecated,
-                      .alone = kAlone<E>,
                       .latency = latency};
   }
 }
@@ -213,6 +212,11 @@ std::string known_methods(const Segments& path) {
   return methods;
 }
 
+// A snapshot has the machine as it was, and is of one moment: what changes the machine waits.
+bool waits_for_a_snapshot(const Row& row) {
+  return row.path == "/snapshot/create" || (row.method == "PATCH" && row.path != "/mmds");
+}
+
 }  // namespace
 
 Result<Understood> understand(http::Request& request) {
@@ -226,6 +230,7 @@ Result<Understood> understand(http::Request& request) {
       return fail(ErrorKind::kInvalid, "{} descriptors came with the request, which takes none",
                   request.descriptors.size());
     }
+    if (understood) understood->alone = waits_for_a_snapshot(row);
     return understood;
   }
   const std::string methods = known_methods(path);
