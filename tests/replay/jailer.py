@@ -59,6 +59,13 @@ def files_below(base):
     return [os.path.join(top, name) for top, _, files in os.walk(base) for name in files]
 
 
+def text_if_there(path):
+    try:
+        return pathlib.Path(path).read_text(encoding="ascii")
+    except FileNotFoundError:
+        return ""
+
+
 def limits_of(pid):
     """Those that the caller has as well are not told apart: they are the host's."""
     def read(process):
@@ -164,12 +171,13 @@ class Jail:
         """The id of the monitor's process, while it runs."""
         if self.process.poll() is None:
             return self.process.pid
-        named = [pathlib.Path(path).read_text(encoding="ascii") for path in files_below(self.base) if path.endswith(".pid")]
+        named = [text_if_there(path) for path in files_below(self.base) if path.endswith(".pid")]
         alive = [int(text) for text in named if text and os.path.exists(f"/proc/{text}/exe")]
         return alive[0] if alive else None
 
     def sockets(self):
-        return [path for path in files_below(self.base) if stat.S_ISSOCK(os.lstat(path).st_mode)]
+        # What is being taken away again may be gone when it is looked at, and is none.
+        return [path for path in files_below(self.base) if pathlib.Path(path).is_socket()]
 
     def await_start(self):
         """Waits until the monitor serves, or nothing will."""
