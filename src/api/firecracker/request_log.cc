@@ -41,6 +41,8 @@ std::string_view reason(int status) {
 }  // namespace
 
 void log_request(const http::Request& request) {
+  // A body is quoted whole, which takes its time.
+  if (!log::enabled(log::Level::kInfo)) return;
   const bool with_body = !request.body.empty() && !may_hold_secrets(request.target);
   log::info("The API server received a {} request on {}{}{}.", method_name(request.method),
             json::quote(request.target), with_body ? " with body " : "",

@@ -128,14 +128,11 @@ int run(std::string_view argv0, std::span<const char* const> words,
   if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
     return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }
-  const std::string_view acting_as = acts_as(argv0);
-  if (!acting_as.empty()) client_lines::begin(acting_as);
+  if (const std::string_view name = acts_as(argv0); !name.empty()) client_lines::begin(name);
   if (const auto confined = confine(*arguments); !confined) {
     return refuse(kExitError, confined.error());
   }
-  const auto end = arguments->no_api
-                       ? run_file(*arguments, start)
-                       : serve(*arguments, acting_as.empty() ? "mote-vmm" : "Firecracker");
+  const auto end = arguments->no_api ? run_file(*arguments, start) : serve(*arguments);
   if (end) return exit_status(*end);
   if (arguments->config_file) client_lines::file_failed(end.error());
   return refuse(kExitError, end.error());

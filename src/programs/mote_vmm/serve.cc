@@ -43,13 +43,13 @@ std::uint64_t microseconds(clockid_t clock) {
 
 class Service {
  public:
-  Service(EventLoop& loop, const Arguments& arguments, std::string_view app_name)
+  Service(EventLoop& loop, const Arguments& arguments)
       : loop_(loop),
         arguments_(arguments),
         metadata_(metadata_limit(arguments)),
         controller_(loop, metadata_,
                     {.id = arguments.id,
-                     .app_name = std::string(app_name),
+                     .app_name = client_lines::expected() ? "Firecracker" : "mote-vmm",
                      .version = MOTE_VERSION,
                      .make_machine =
                          [this](const machine::VmConfig& config,
@@ -255,11 +255,11 @@ Result<End> Service::run() {
 
 }  // namespace
 
-Result<End> serve(const Arguments& arguments, std::string_view app_name) {
+Result<End> serve(const Arguments& arguments) {
   machine::kMachineThread.assert_held();
   log::info("mote-vmm v{} serves its API at {}", MOTE_VERSION, json::quote(arguments.api_sock));
   MOTE_TRY(const auto loop, EventLoop::create());
-  Service service(*loop, arguments, app_name);
+  Service service(*loop, arguments);
   MOTE_CHECK(service.start());
   return service.run();
 }

@@ -2,17 +2,15 @@
 // machine when somebody starts one.
 #pragma once
 
-#include <string_view>
-
 #include "base/result.h"
 #include "devices/end.h"
 #include "programs/mote_vmm/arguments.h"
 
 namespace mote::vmm {
 
-// Serves the API, in which the program is called `app_name`, and boots what --config-file says, if
-// it is given, until the microVM or a signal ends it. Ends the process then, or, for its caller to
-// do so, returns the end. An error: the socket, or what a flag names, is not as it should be.
-Result<devices::End> serve(const Arguments& arguments, std::string_view app_name);
+// Serves the API, and boots what --config-file says, if it is given, until the microVM or a signal
+// ends it. Ends the process then, or, for its caller to do so, returns the end. An error: the
+// socket, or what a flag names, is not as it should be.
+Result<devices::End> serve(const Arguments& arguments);
 
 }  // namespace mote::vmm
