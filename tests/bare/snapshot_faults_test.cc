@@ -17,6 +17,17 @@ namespace {
 
 class SnapshotFaultsTest : public SnapshotTest {
  protected:
+  // A monitor whose guest's pages come from a handler that behaves so ends, and says why.
+  void expect_end_by_handler(Behaviour behaviour, std::string_view why) {
+    start_saved();
+    Monitor second = start_monitor("second");
+    const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), behaviour);
+    EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 204);
+    const auto ending = second.process.finish();
+    ASSERT_TRUE(ending) << "a guest whose pages do not come hangs";
+    EXPECT_EQ(ending->text(), "exit 1");
+    EXPECT_NE(second.process.errors().find(why), std::string::npos) << second.process.errors();
+  }
   // A snapshot "s" of a guest that has counted to 3, and is still there, paused.
   Monitor start_saved(const std::string& machine_fields = {}) {
     Monitor first = start_counter(1, machine_fields);
@@ -145,27 +156,11 @@ TEST_F(SnapshotFaultsTest, AHandlerOfPageFaultsThatIsNone) {
 }
 
 TEST_F(SnapshotFaultsTest, AHandlerThatReadsNoMoreEndsTheMonitor) {
-  start_saved();
-  Monitor second = start_monitor("second");
-  const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kNoMore);
-  EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 204);
-  const auto ending = second.process.finish();
-  ASSERT_TRUE(ending) << "a guest whose pages do not come hangs";
-  EXPECT_EQ(ending->text(), "exit 1");
-  EXPECT_NE(second.process.errors().find("has read no fault for 10 seconds"), std::string::npos)
-      << second.process.errors();
+  expect_end_by_handler(Behaviour::kNoMore, "has read no fault for 10 seconds");
 }
 
 TEST_F(SnapshotFaultsTest, AHandlerThatAnswersNoMoreEndsTheMonitor) {
-  start_saved();
-  Monitor second = start_monitor("second");
-  const PageHandlerProcess handler(path_of("h.sock"), path_of("s.mem"), Behaviour::kNoAnswers);
-  EXPECT_EQ(second.put("/snapshot/load", handler_body("s")), 204);
-  const auto ending = second.process.finish();
-  ASSERT_TRUE(ending) << "a guest whose pages do not come hangs";
-  EXPECT_EQ(ending->text(), "exit 1");
-  EXPECT_NE(second.process.errors().find("has answered no fault for 30 seconds"), std::string::npos)
-      << second.process.errors();
+  expect_end_by_handler(Behaviour::kNoAnswers, "has answered no fault for 30 seconds");
 }
 
 TEST_F(SnapshotFaultsTest, ChangesAloneAreNotLoaded) {

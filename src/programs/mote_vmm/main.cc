@@ -134,7 +134,7 @@ int run(std::string_view argv0, std::span<const char* const> words,
   }
   const auto end = arguments->no_api ? run_file(*arguments, start) : serve(*arguments);
   if (end) return exit_status(*end);
-  if (arguments->config_file) client_lines::file_failed(end.error());
+  if (arguments->no_api) client_lines::file_failed(end.error());
   return refuse(kExitError, end.error());
 }
 

@@ -176,10 +176,15 @@ void Service::note_start() {
 Result<void> Service::start() {
   const std::string config_name =
       fmt::format("configuration file {}", json::quote(arguments_.config_file.value_or("")));
+  const auto refuse_config = [&config_name](Error error) {
+    Error told = std::move(error).within(config_name);
+    client_lines::file_failed(told);
+    return std::unexpected(std::move(told));
+  };
   std::string config;
   if (arguments_.config_file) {
     auto text = config_text();
-    if (!text) return std::unexpected(std::move(text.error()).within(config_name));
+    if (!text) return refuse_config(std::move(text.error()));
     config = std::move(*text);
   }
   if (arguments_.metadata)
@@ -203,7 +208,8 @@ Result<void> Service::start() {
     MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
   }
   if (arguments_.config_file) {
-    MOTE_CHECK_WITHIN(load_config(config), "{}", config_name);
+    auto loaded = load_config(config);
+    if (!loaded) return refuse_config(std::move(loaded.error()));
     client_lines::file_started();
   }
   return {};
