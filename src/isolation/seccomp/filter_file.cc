@@ -59,6 +59,9 @@ Result<void> parse_one(Reader& reader, FilterMap& into) {
   if (!is_name(name)) {
     return fail(ErrorKind::kInvalid, "it names a filter {}", json::quote(name));
   }
+  for (char& c : name) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
   MOTE_TRY(const std::size_t count,
            reader.count(BPF_MAXINSNS, sizeof(sock_filter), "instructions"));
   OwnedProgram program(count);

@@ -21,7 +21,8 @@ using FilterMap = std::map<std::string, OwnedProgram, std::less<>>;
 // More than any such file has: a filter for each kind of thread, each as long as the kernel takes.
 inline constexpr std::size_t kMaxFilterFile = std::size_t{1} << 20;
 
-// Reads the bytes of a file. Errors: it ends early or goes on after its end, says more than it can
+// Reads the bytes of a file. Names are made small letters, as Firecracker does, whose users may
+// have written "Vmm". Errors: it ends early or goes on after its end, says more than it can
 // hold, has a name twice or one that is no word, or a program that check() refuses.
 Result<FilterMap> parse_filters(std::span<const std::byte> bytes);
 

@@ -47,6 +47,13 @@ TEST(FilterFile, IsReadAsItWasWritten) {
   EXPECT_EQ(parsed->at("vmm").size(), 2U);
 }
 
+TEST(FilterFile, LettersOfANameMayBeLarge) {
+  const auto parsed = parse(write_filters({{"API", kAllow}, {"Vmm", kAllow}}));
+  ASSERT_TRUE(parsed) << parsed.error().text();
+  EXPECT_TRUE(parsed->contains("vmm") && parsed->contains("api"));
+  EXPECT_THAT(error_of(write_filters({{"Vmm", kAllow}, {"vmm", kAllow}})), HasSubstr("twice"));
+}
+
 TEST(FilterFile, CutAnywhereIsRefused) {
   const std::string whole = write_filters({{"api", kAllow}, {"vmm", kAllow}});
   for (std::size_t size = 0; size < whole.size(); ++size) {
