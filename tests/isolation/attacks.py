@@ -13,7 +13,7 @@ from typing import Callable
 
 import probe
 from door import Result, Scratch, Space, call
-from walls import THREADS, WALLS, Site
+from walls import CGROUP, THREADS, WALLS, Site
 
 AT_CWD, EMPTY_PATH = -100, 0x1000
 ALL = THREADS
@@ -89,6 +89,8 @@ FILES = [
     Attack("link to a file outside", lambda at: [call("linkat", AT_CWD, at.secret, AT_CWD, at.own / "linked", 0)], mounts="ENOENT"),
     Attack("give a file away", lambda at: [call("fchownat", AT_CWD, at.own / "disk", 12345, 12345, 0)], **RIGHT),
     Attack("make a device node", lambda at: [call("mknodat", AT_CWD, at.own / "node", 0o20600, os.makedev(1, 1))], landlock="EACCES", **RIGHT),
+    Attack("leave its cgroup", lambda at: [call("openat", AT_CWD, at.cgroup / "cgroup.procs", os.O_WRONLY), call("write", Result(0), b"0", 1)],
+           UNLESS_SERVED, 0, **NAMED, fails_with=() if (CGROUP / "cgroup.procs").exists() else ("ENOENT",)),
     Attack("write to its own code through /proc", lambda at: [call("openat", AT_CWD, "/proc/self/mem", os.O_RDWR)], UNLESS_SERVED,
            landlock="EACCES", mounts="ENOENT"),
 ]

@@ -1,4 +1,6 @@
-"""What an intruder may take of a host: its disk, its memory, its processors, processes and descriptors. Each limit alone."""
+"""What an intruder may take of a host: its disk, its memory, its processors, processes and descriptors. Each limit alone.
+
+Those of cgroups are tried in the version that this host has; tests/e2e/test_intruder_limits.py tries them in the lab as well."""
 
 import os
 import pathlib
@@ -14,8 +16,28 @@ from attacks import AT_CWD
 from door import Result, Scratch, call
 
 MIB = 1 << 20
-needs_cgroups = pytest.mark.skipif(not jails.first_cgroups() or not (jails.CGROUPS / "memory/cgroup.procs").exists(),
-                                   reason="version 1 of cgroups is not mounted")
+
+
+def version_of_cgroups():
+    """The version that is mounted with the controllers that are tried here; None: there is none."""
+    if jails.first_cgroups() and (jails.CGROUPS / "memory/cgroup.procs").exists():
+        return 1
+    controllers = jails.CGROUPS / "cgroup.controllers"
+    has_all = controllers.exists() and {"memory", "pids", "cpu"} <= set(controllers.read_text().split())
+    return 2 if has_all else None
+
+
+VERSION = version_of_cgroups()
+needs_cgroups = pytest.mark.skipif(VERSION is None, reason="cgroups with controllers of memory, pids and cpu are not mounted")
+# The same limit in both versions.
+MEMORY = {1: f"memory.limit_in_bytes={64 * MIB}", 2: f"memory.max={64 * MIB}"}
+MOST_MEMORY = {1: "memory.max_usage_in_bytes", 2: "memory.peak"}
+PROCESSES = {1: "pids.max=20", 2: "pids.max=20"}
+TIME = {1: "cpu.cfs_quota_us=10000", 2: "cpu.max=10000 100000"}
+# A monitor of the host's root without filters, and one as it is used.
+ALONE = {"user": 0, "monitor": ("--no-seccomp",)}
+WITH_OTHERS = {"monitor": ()}
+each_alone_too = pytest.mark.parametrize("others", [ALONE, WITH_OTHERS], ids=["alone", "with the others"])
 
 
 def write_much(path):
@@ -55,51 +77,113 @@ def test_descriptors(world):
         assert len(os.listdir(f"/proc/{site.pid}/fd")) == 2048
 
 
+def limited(world, setting, **options):
+    """A monitor in a jail with that limit of a cgroup, of which there is a line for each version."""
+    return walls.jailed(world, "--cgroup-version", str(VERSION), "--cgroup", setting[VERSION], **options)
+
+
 def cgroup(site, controller):
-    path = re.search(rf"^\d+:(?:.*,)?{controller}(?:,.*)?:(.*)$", pathlib.Path(f"/proc/{site.pid}/cgroup").read_text(), re.M)[1]
-    return jails.CGROUPS / controller / path.lstrip("/")
+    text = pathlib.Path(f"/proc/{site.pid}/cgroup").read_text()
+    if VERSION == 2:
+        return jails.CGROUPS / re.search(r"^0::/(.*)$", text, re.M)[1]
+    return jails.CGROUPS / controller / re.search(rf"^\d+:(?:.*,)?{controller}(?:,.*)?:/(.*)$", text, re.M)[1]
+
+
+# Ways to 256 MiB: calls, and how often the last of them is made.
+ANONYMOUS = [call("mmap", 0, 256 * MIB, 3, 0x22, -1, 0), call("touch", Result(0), 256 * MIB)], 1
+WAYS = {
+    "memory of its own": ANONYMOUS,
+    "memory that is shared": ([call("mmap", 0, 256 * MIB, 3, 0x21, -1, 0), call("touch", Result(0), 256 * MIB)], 1),
+    "a file in memory": ([call("memfd_create", "file", 0), call("write", Result(0), bytes(32768), 32768)], 8192),
+    "a file of a filesystem in memory": (write_much("/filled"), 8192),
+}
+
+
+def takes_no_more(world, way, others):
+    calls, times = way
+    with limited(world, MEMORY, size=f"{512 * MIB}", **others) as (intruder, site):
+        own = cgroup(site, "memory")
+        answer = intruder.make("machine", calls, times=times)
+        assert not answer.results, answer
+        assert intruder.process.wait(30) == -signal.SIGKILL
+        assert 32 * MIB < int((own / MOST_MEMORY[VERSION]).read_text()) <= 64 * MIB
 
 
 @needs_cgroups
-def test_memory_is_the_cgroups(world):
-    with walls.jailed(world, "--cgroup", f"memory.limit_in_bytes={64 * MIB}", monitor=()) as (intruder, site):
-        own = cgroup(site, "memory")
-        answer = intruder.make("machine", [call("mmap", 0, 256 * MIB, 3, 0x22, -1, 0), call("touch", Result(0), 256 * MIB)])
-        assert not answer.results, answer
-        assert intruder.process.wait(30) == -signal.SIGKILL
-        assert int((own / "memory.max_usage_in_bytes").read_text()) <= 64 * MIB
+@pytest.mark.parametrize("way", WAYS)
+def test_memory_is_the_cgroups(world, way):
+    takes_no_more(world, WAYS[way], ALONE)
 
 
-def test_without_a_cgroup_memory_is_the_hosts(world):
-    with walls.jailed(world, monitor=()) as (intruder, _):
-        answer = intruder.make("machine", [call("mmap", 0, 256 * MIB, 3, 0x22, -1, 0), call("touch", Result(0), 256 * MIB), call("munmap", Result(0), 256 * MIB)])
+@needs_cgroups
+def test_memory_is_the_cgroups_with_the_other_walls(world):
+    takes_no_more(world, ANONYMOUS, WITH_OTHERS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_without_a_cgroup_memory_is_the_hosts(world, way):
+    calls, times = WAYS[way]
+    with walls.jailed(world, size=f"{512 * MIB}", **ALONE) as (intruder, _):
+        answer = intruder.make("machine", calls, times=times)
         assert answer.complete, answer
 
 
 @needs_cgroups
 def test_processes_are_the_cgroups(world):
     """Without filters, which allow none."""
-    with walls.jailed(world, "--cgroup", "pids.max=20") as (intruder, site):
+    with limited(world, PROCESSES, **ALONE) as (intruder, site):
         answer = intruder.make("machine", [call("fork")], times=200)
         assert answer.error == "EAGAIN", answer
         assert int((cgroup(site, "pids") / "pids.current").read_text()) <= 20
 
 
+def test_without_a_cgroup_processes_are_the_hosts(world):
+    with walls.jailed(world, **ALONE) as (intruder, _):
+        assert intruder.make("machine", [call("fork")], times=200).complete
+
+
+def work_on(intruder):
+    """Has a thread of it compute for ever."""
+    intruder.send("worker", [call("touch", Scratch(0), 4096)], times=1 << 60)
+
+
 @needs_cgroups
-def test_time_of_processors_is_the_cgroups(world):
-    with walls.jailed(world, "--cgroup", "cpu.cfs_quota_us=10000", monitor=()) as (intruder, site):
+@each_alone_too
+def test_time_of_processors_is_the_cgroups(world, others):
+    with limited(world, TIME, **others) as (intruder, site):
         statistics = cgroup(site, "cpu") / "cpu.stat"
         throttled = lambda: int(re.search(r"nr_throttled (\d+)", statistics.read_text())[1])
-        intruder.send("worker", [call("touch", Scratch(0), 4096)], times=1 << 60)
+        work_on(intruder)
         jails.await_true("it takes more than it may", throttled)
         before, began = processor_time(site), time.monotonic()
-        time.sleep(1.0)
+        time.sleep(2.0)
         took = time.monotonic() - began
         # A tenth of a processor, in periods of 0.1 s.
         assert processor_time(site) - before <= 0.1 * took + 0.05
+
+
+def test_without_a_cgroup_time_of_processors_is_the_hosts(world):
+    with walls.jailed(world, **ALONE) as (intruder, site):
+        work_on(intruder)
+
+        def takes_more():
+            before, began = processor_time(site), time.monotonic()
+            time.sleep(1.0)
+            return processor_time(site) - before > 0.2 * (time.monotonic() - began) + 0.05
+        jails.await_true("it takes more than the cgroup would give it", takes_more)
 
 
 def processor_time(site):
     """Of the monitor, in seconds."""
     fields = pathlib.Path(f"/proc/{site.pid}/stat").read_text().rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@needs_cgroups
+@pytest.mark.parametrize("others", [{"monitor": ("--no-seccomp",)}, WITH_OTHERS], ids=["the user alone", "with the others"])
+def test_limits_of_its_cgroup_are_not_its_own_to_lift(world, others):
+    """Where cgroups can be reached in the jail at all, which a jail does not have by itself."""
+    with limited(world, PROCESSES, **others) as (intruder, site):
+        inner = site.cgroup / cgroup(site, "pids").relative_to(walls.CGROUP)
+        answer = intruder.make("machine", [call("openat", AT_CWD, inner / "pids.max", os.O_RDONLY), call("openat", AT_CWD, inner / "pids.max", os.O_WRONLY)])
+        assert len(answer.results) == 2 and answer.error == "EACCES", answer

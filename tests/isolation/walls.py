@@ -20,6 +20,8 @@ PROGRAMS = jails.PROGRAMS
 BROKEN = pathlib.Path(os.environ.get("MOTE_BACKDOOR_BIN", jails.TOP / "build/backdoor/bin")) / "firecracker"
 OTHER = jails.UID + 1  # the user of another microVM
 
+CGROUP = jails.CGROUPS / "pids" if jails.first_cgroups() else jails.CGROUPS
+
 # Where code can run in a monitor: the machine thread with and without an API has different filters.
 THREADS = ("machine", "machine with an API", "api", "vcpu", "worker")
 # A wall is shown with no other around the same monitor. Those that hold for a process are tried from one of its threads.
@@ -44,6 +46,7 @@ class Site:
         self.own = own  # a directory of the monitor's own
         self.pid, self.base = pid, base  # the monitor's, as the host sees it; see Intruder
         self.secret, self.disk, self.socket = outside / "secret", outside / "other/disk", outside / "other/socket"
+        self.cgroup = CGROUP  # the outermost of a hierarchy
         self.program, self.setuid_program = outside / "probe", outside / "setuid-probe"
         self.victim, self.address = world.victim.pid, world.address
         self.abstract, self.port = world.abstract, world.port
@@ -150,29 +153,36 @@ def free(world, *flags, with_api=True, command=(), **more):
 
 @contextlib.contextmanager
 def jailed(world, *flags, user=jails.UID, monitor=("--no-seccomp",), with_api=True, size=None):
-    """A monitor in a jail, in which the world's directory lies at /host: (intruder, site). `size`: that of a filesystem of its own."""
+    """A monitor in a jail, in which the world's directory lies at /host, and cgroups at /cgroup: (intruder, site). `size`: that of a
+    filesystem of its own."""
     room = world.room()
     place = jails.Place(room)
     root = place.root()
     if size:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "none", place.base], check=True)
-    (root / "host").mkdir(parents=True)
+    lies_at = {root / "host": world.directory, root / "cgroup": CGROUP}
+    for inner in lies_at:
+        inner.mkdir(parents=True)
     lay_out(root, user)
     probe.write(root / "probe")
     words = place.flags(uid=user, gid=user, **{"exec-file": BROKEN})
     command = [jails.JAILER, *words, "--share-exec", *flags, "--", *api(with_api, "/"), *configure(root, "/"), *monitor]
-    subprocess.run(["mount", "--bind", world.directory, root / "host"], check=True)
+    for inner, outer in lies_at.items():
+        subprocess.run(["mount", "--bind", outer, inner], check=True)
     try:
         with door.Intruder(command, room / "out") as intruder:
             pid = int((root / "firecracker.pid").read_text())
+            site = Site(world, pathlib.Path("/host"), pathlib.Path("/"), pid, intruder.base)
+            site.cgroup = pathlib.Path("/cgroup")
             try:
-                yield intruder, Site(world, pathlib.Path("/host"), pathlib.Path("/"), pid, intruder.base)
+                yield intruder, site
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, 9)
     finally:
-        # Lazily, as a monitor that was killed holds its own copy of the mount for a moment.
-        subprocess.run(["umount", "--lazy", root / "host"], check=True)
+        # Lazily, as a monitor that was killed holds its own copies of the mounts for a moment.
+        for inner in lies_at:
+            subprocess.run(["umount", "--lazy", inner], check=True)
         jails.await_true("the jail can be removed", lambda: place.clean_up().returncode == 0)
         if size:
             subprocess.run(["umount", place.base], check=True)
