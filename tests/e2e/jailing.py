@@ -82,31 +82,82 @@ def tap(name):
             subprocess.run(["ip", "link", "del", name], check=True)
 
 
+class Jail:
+    """One that is made for one monitor; `program` is the monitor's file, `id` its name."""
+
+    def __init__(self, program, id=None):
+        self.program, self.id = program, id or f"e2e-{os.getpid()}-{next(numbers)}"
+        self.base = pathlib.Path(tempfile.mkdtemp(prefix="mote-jails-", dir="/run"))
+        self.root = self.base / program.name / self.id / "root"
+        self.script = []  # of the shell that starts the jailer, in a mount namespace of its own
+
+    def show(self, place):
+        """The directory is in the jail at its own path."""
+        self.script.append(f"mkdir -p '{self.root}{place}' && mount --bind '{place}' '{self.root}{place}'")
+
+    def command(self, *flags):
+        # As many descriptors as without a jail: a test may hold hundreds of connections.
+        descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        jailer = [self.program.parent / "mote-jailer", "--id", self.id, "--exec-file", self.program, "--uid", UID, "--gid", GID, "--chroot-base-dir", self.base,
+                  "--resource-limit", f"no-file={descriptors}", "--"]
+        script = " && ".join([*self.script, 'exec "$@"'])
+        return ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, jailer), *map(str, flags)]
+
+
 def command(programs, config, directory, flags):
     """(a command that runs mote-vmm in a jail, its configuration, the file for that)."""
     paths = []
     config = absolute(config, directory, paths)
     words = [absolute_path(word, directory, paths) if before in FLAGS else word for before, word in zip(["", *flags], flags)]
-    base = pathlib.Path(tempfile.mkdtemp(prefix="mote-jails-", dir="/run"))
-    name = f"e2e-{os.getpid()}-{next(numbers)}"
-    root = base / "mote-vmm" / name / "root"
-    mounts = []
+    jail = Jail(programs / "mote-vmm")
     paths = [path for path in paths if "\0" not in path and len(path) < 4096]
     devices = {path for path in paths if path.startswith("/dev/") and os.path.exists(path)}
     for path in devices:
-        make_node(path, root)
+        make_node(path, jail.root)
     for place in places([path for path in paths if path not in devices], directory):
-        inside = root / place.lstrip("/")
-        inside.mkdir(parents=True, mode=0o755)
-        mounts.append(f"mount --bind '{place}' '{inside}'")
+        jail.show(place)
         if place.startswith(tempfile.gettempdir()):
             give(place)
-    # As many as without a jail: a test may hold hundreds of connections.
-    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    jailer = [programs / "mote-jailer", "--id", name, "--exec-file", programs / "mote-vmm", "--uid", UID, "--gid", GID, "--chroot-base-dir", base,
-              "--resource-limit", f"no-file={descriptors}", "--"]
-    script = " && ".join([*mounts, 'exec "$@"'])
-    return ["unshare", "--mount", "sh", "-c", script, "sh", *map(str, jailer), "--no-api", "--config-file", "/vm.json", *words], config, root / "vm.json"
+    jail.root.mkdir(parents=True, exist_ok=True, mode=0o755)
+    return jail.command("--no-api", "--config-file", "/vm.json", *words), config, jail.root / "vm.json"
+
+
+def take_jail_away(root, name):
+    """What the jailer made for a monitor that has ended, in the root that the next one gets."""
+    for directory in ("dev", "run"):
+        shutil.rmtree(root / directory, ignore_errors=True)
+    for file in (name, f"{name}.pid"):
+        (root / file).unlink(missing_ok=True)
+
+
+def is_of_one_test(path):
+    """Whether it is what pytest made for one test: directories of a test are in it."""
+    return path.parent.name.startswith("pytest-") and path.parent.parent.name.startswith("pytest-of-")
+
+
+def served(program, directory, *flags, has_directory_to_itself=False):
+    """A command that runs a monitor with these flags, which is asked by its API: in a jail, where all of the test's directory and the
+    images that tests boot have their own paths. Where it has `directory` to itself, that is also what relative paths lead from, as they do
+    outside: in a jail, from the root."""
+    if not JAILED:
+        return [str(word) for word in (program, *flags)]
+    flags = list(map(str, flags))
+    at = flags.index("--id") if "--id" in flags else None
+    jail = Jail(program.parent.resolve() / program.name, flags[at + 1] if at is not None else None)
+    if at is not None:
+        del flags[at:at + 2]
+    jail.root.mkdir(parents=True)
+    top = next((path for path in (directory, *directory.parents) if is_of_one_test(path)), directory)
+    if has_directory_to_itself:
+        take_jail_away(directory, program.name)
+        jail.script.append(f"mount --bind '{directory}' '{jail.root}'")
+    images = [os.environ[name] for name in ("MOTE_KERNEL", "MOTE_ROOTFS", "MOTE_DEBIAN", "MOTE_CLOUD") if os.environ.get(name)]
+    reference = os.path.join(os.environ.get("MOTE_SHARED", ""), "kernel")
+    for place in {str(top), *map(os.path.dirname, images), *([reference] if os.path.isdir(reference) else [])}:
+        jail.show(place)
+    give(top)
+    flags = [os.path.join(directory, word) if before in FLAGS else word for before, word in zip(["", *flags], flags)]
+    return jail.command(*flags)
 
 
 def remove():

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import jailing
 from api_client import Client
 from harness import BOOT_SECONDS, SERVICE, compile_program, make_initrd, program, run_process
 
@@ -32,7 +33,7 @@ def ip(*words, check=True):
 
 def add_tap(name, bridged=True):
     """One that stays when a monitor ends, so that connections over the bridge do not notice."""
-    ip("tuntap", "add", name, "mode", "tap")
+    ip("tuntap", "add", name, "mode", "tap", *jailing.tap_owner())
     if bridged:
         ip("link", "set", name, "master", BRIDGE)
     ip("link", "set", name, "up")
@@ -102,7 +103,8 @@ class Monitor:
         self.vsock_listener.bind(f"{self.vsock}_53")
         echo_all(self.vsock_listener, self.vsock_streams)
         sock = directory / f"{name}.sock"
-        self.process = subprocess.Popen([program("mote-vmm"), "--api-sock", sock, "--log-path", directory / f"{name}.log"], cwd=directory,
+        command = jailing.served(program("mote-vmm"), directory, "--api-sock", sock, "--log-path", directory / f"{name}.log", has_directory_to_itself=True)
+        self.process = subprocess.Popen(command, cwd=directory,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()

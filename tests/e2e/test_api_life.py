@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import jailing
 from api_client import ApiError, Client
 from harness import ASK, BOOT_SECONDS, SERVICE, TOP, compile_program, counted, make_initrd, program, run_process
 
@@ -36,9 +37,9 @@ class Monitor:
 
     def __init__(self, directory, *flags):
         self.directory = directory
-        command = [program("firecracker"), "--api-sock", "api.sock", "--id", "life", *flags]
+        command = jailing.served(program("firecracker"), directory, "--api-sock", "api.sock", "--id", "life", *flags, has_directory_to_itself=True)
         with open(directory / "stdout", "wb") as out:
-            self.process = subprocess.Popen([str(part) for part in command], cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self.process = subprocess.Popen(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         self.wait_for((directory / "api.sock").exists, "the socket")
         self.api = Client(directory / "api.sock", timeout=BOOT_SECONDS)
 
@@ -96,7 +97,7 @@ def ip(*words, check=True):
 
 @contextlib.contextmanager
 def tap():
-    ip("tuntap", "add", TAP, "mode", "tap")
+    ip("tuntap", "add", TAP, "mode", "tap", *jailing.tap_owner())
     try:
         ip("addr", "add", "10.95.0.1/24", "dev", TAP)
         ip("link", "set", TAP, "up")

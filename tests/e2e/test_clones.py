@@ -9,11 +9,11 @@ import time
 
 import pytest
 
+import jailing
 from api_client import ApiError, Client
 from harness import BOOT_SECONDS, IN_LAB, SERVICE, make_initrd, program
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun"),
-              pytest.mark.unjailed("it names files of several monitors as it goes")]  # fmt: skip
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
 
 MIB = 1 << 20
 HOUR = 3600
@@ -52,7 +52,7 @@ class Monitor:
         self.serial = directory / f"{name}.serial"
         self.log = open(directory / f"{name}.out", "wb")
         socket = directory / f"{name}.sock"
-        self.process = subprocess.Popen([str(program("mote-vmm")), "--api-sock", str(socket), "--id", name], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(jailing.served(program("mote-vmm"), directory, "--api-sock", socket, "--id", name), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         self.until(socket.exists, "the socket")
         self.api = Client(socket, timeout=BOOT_SECONDS)
@@ -82,7 +82,7 @@ class Monitor:
 @contextlib.contextmanager
 def taps(*names):
     for name in names:
-        subprocess.run(["ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr"], check=True)
+        subprocess.run(["ip", "tuntap", "add", name, "mode", "tap", "vnet_hdr", *jailing.tap_owner()], check=True)
         subprocess.run(["ip", "link", "set", name, "up"], check=True)
     yield
     for name in names:

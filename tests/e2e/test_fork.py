@@ -13,6 +13,7 @@ import time
 
 import pytest
 
+import jailing
 from harness import BOOT_SECONDS, make_initrd, program
 
 # Holds data in memory, counts what it is told, and tells what it finds.
@@ -37,7 +38,8 @@ FROM_DESCRIPTORS = {"mem_backend": {"backend_type": "Descriptors"}, "resume_vm":
 class Monitor:
     def __init__(self, directory, name, *flags):
         self.path, self.output = directory / f"{name}.sock", b""
-        self.process = subprocess.Popen([program("mote-vmm"), "--api-sock", self.path, "--level", "Error", *flags], cwd=directory,
+        command = jailing.served(program("mote-vmm"), directory, "--api-sock", self.path, "--level", "Error", *flags)
+        self.process = subprocess.Popen(command, cwd=directory,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
         self.changed = threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()

@@ -14,10 +14,10 @@ import time
 
 import pytest
 
+import jailing
 from harness import BOOT_SECONDS, IN_LAB, Outcome, Vmm, counted, make_initrd, vm_config
 
-pytestmark = [pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun"),
-              pytest.mark.unjailed("its taps are root's, and one is handed over as a descriptor")]
+pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/net/tun"), reason="taps are made by root, with /dev/net/tun")
 
 # The full measure is 1024 (1 GiB each way); the lab needs a minute for that on a host with other work.
 MIB = int(os.environ.get("MOTE_NET_MIB", 64 if IN_LAB else 1024))
@@ -108,8 +108,11 @@ def open_tap(name):
 def outcome(kernel, tmp_path_factory):
     """All of it in one guest: what it printed, what the servers saw, what the monitor logged."""
     directory = tmp_path_factory.mktemp("net")
-    ip("tuntap", "add", "mtest0", "mode", "tap", "vnet_hdr", "multi_queue")
-    fd = open_tap("mtest1")
+    ip("tuntap", "add", "mtest0", "mode", "tap", "vnet_hdr", "multi_queue", *jailing.tap_owner())
+    # A jail has no descriptors but its standard streams: there it is opened by its name.
+    fd = None if jailing.JAILED else open_tap("mtest1")
+    if fd is None:
+        ip("tuntap", "add", "mtest1", "mode", "tap", "vnet_hdr", *jailing.tap_owner())
     try:
         for number in (0, 1):
             ip("addr", "add", f"10.98.{number}.1/24", "dev", f"mtest{number}")
@@ -121,20 +124,23 @@ def outcome(kernel, tmp_path_factory):
         limit = {"bandwidth": {"size": BUCKET, "refill_time": 1000 * BUCKET // LIMIT}}
         config["network-interfaces"] = [
             {"iface_id": "eth0", "host_dev_name": "mtest0", "guest_mac": "06:00:AC:10:00:02", "mtu": 1400, "num_queues": 2},
-            {"iface_id": "eth1", "tap_fds": [fd], "rx_rate_limiter": limit, "tx_rate_limiter": limit}]
+            {"iface_id": "eth1", **({"host_dev_name": "mtest1"} if fd is None else {"tap_fds": [fd]}), "rx_rate_limiter": limit, "tx_rate_limiter": limit}]
         config["metrics"] = {"metrics_path": "metrics"}
-        yield run_guest(directory, config, fd, servers)
+        yield run_guest(directory, config, [] if fd is None else [fd], servers)
     finally:
-        os.close(fd)
+        if fd is None:
+            ip("link", "delete", "mtest1", check=False)
+        else:
+            os.close(fd)
         ip("link", "delete", "mtest0", check=False)
 
 
-def run_guest(directory, config, fd, servers):
+def run_guest(directory, config, descriptors, servers):
     """Starts it, and deletes the first tap when the guest has done everything else."""
     vmm = Vmm(directory)
     began = time.monotonic()
     with subprocess.Popen([str(part) for part in vmm.command(config)], cwd=directory, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=[fd]) as process:
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, pass_fds=descriptors) as process:
         watchdog = threading.Timer(PATIENCE, process.kill)
         watchdog.start()
         seen = b""
