@@ -47,7 +47,8 @@ if(CMAKE_BUILD_TYPE STREQUAL "Release")
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${cfi}>)
     add_link_options(${cfi})
   endif()
-  add_link_options(-flto=thin -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
+  # What an edit leaves as it was is not compiled again at the next link.
+  add_link_options(-flto=thin -Wl,--thinlto-cache-dir=${CMAKE_BINARY_DIR}/lto-cache -Wl,--gc-sections -Wl,--icf=all -Wl,-O2)
   # A launch reads as little of the program as can be: relocations are packed, what leads to errors (gnu::cold) lies
   # apart, and the file is mapped on 64 KiB, which is how much around a page the kernel maps at once. The linker writes the
   # file in one go, not page by page through a mapping: what it leaves in the page cache is mapped in larger pieces.

@@ -61,14 +61,14 @@ class HostTraits {
  public:
   // Outlived by `vm`.
   HostTraits(const kvm::Kvm& kvm, const kvm::Vm& vm)
-      : vm_(&vm),
-        deadline_(kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0),
-        vm_knows_tsc_(vm.check(KVM_CAP_VM_TSC_CONTROL) != 0) {}
+      : vm_(&vm), deadline_(kvm.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0) {}
 
   Result<void> set_cpuid(const kvm::Vcpu& vcpu, unsigned index,
                          std::span<const kvm_cpuid_entry2> leaves, unsigned cpus, bool smt) const {
-    // Asking a vCPU makes KVM load it, so the VM is asked where it knows.
-    MOTE_TRY(const std::uint32_t tsc_khz, vm_knows_tsc_ ? vm_->tsc_khz() : vcpu.tsc_khz());
+    // Asking a vCPU makes KVM load it, so the VM is asked first: kernels know since 5.16, also
+    // those that cannot change it and so have no KVM_CAP_VM_TSC_CONTROL.
+    Result<std::uint32_t> of_vm = vm_->tsc_khz();
+    MOTE_TRY(const std::uint32_t tsc_khz, of_vm ? std::move(of_vm) : vcpu.tsc_khz());
     MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = leaves,
                                                  .cpus = cpus,
                                                  .smt = smt,
@@ -80,7 +80,6 @@ class HostTraits {
  private:
   const kvm::Vm* vm_;
   bool deadline_;  // KVM has the timer
-  bool vm_knows_tsc_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// What glibc does in a static program before main(), without its look at the processor.
+// What glibc does in a static program before main(), without its looks at the processor and at
+// GLIBC_TUNABLES.
 //
 // glibc chooses among its string functions by some forty CPUID instructions. Each leaves a virtual
 // machine for its host, which on a host that is one itself, as in a cloud, takes as long as a
@@ -6,6 +7,8 @@
 // this stands in the place of __libc_start_main(), with the same steps in the same order; the
 // processor's features stay unknown, and the functions are those that every x86-64 has. What their
 // large copies go by (the sizes of caches) is what glibc assumes of a processor that does not tell.
+// Tunables would let whoever starts a program loosen the checks of its heap, and reading them
+// before addresses are put into the program has each page that holds some mapped twice.
 //
 // The functions below are glibc's own, hidden ones, of one version. CMake links this only with a
 // glibc whose start is known to need just these (cmake/Start.cmake); with any other, glibc starts
@@ -14,6 +17,8 @@
 #include <link.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
 
 #define HIDDEN __attribute__((visibility("hidden")))
 
@@ -23,7 +28,6 @@ HIDDEN extern int __libc_enable_secure;
 HIDDEN extern uintptr_t* _dl_random;  // 16 bytes from the kernel
 
 HIDDEN void _dl_aux_init(ElfW(auxv_t) * vector);
-HIDDEN void __tunables_init(char** environment);
 HIDDEN void _dl_relocate_static_pie(void);
 HIDDEN void __libc_setup_tls(void);
 HIDDEN void __libc_early_init(_Bool initial);
@@ -31,6 +35,8 @@ HIDDEN void __libc_init_first(int argc, char** argv, char** environment);
 HIDDEN void __libc_check_standard_fds(void);
 HIDDEN void* _dl_debug_initialize(ElfW(Addr) base, long space);
 HIDDEN int __cxa_atexit(void (*function)(void*), void* argument, void* object);
+
+enum { kPage = 4096 };
 
 typedef void (*Initializer)(int, char**, char**);
 typedef void (*Finalizer)(void);
@@ -74,6 +80,28 @@ __attribute__((no_stack_protector)) static void set_guards(void) {
   __asm__ volatile("mov %0, %%fs:0x28\n\tmov %1, %%fs:0x30" : : "r"(canary), "r"(mix) : "memory");
 }
 
+extern const ElfW(Ehdr) __ehdr_start HIDDEN;  // the linker's: where the program begins
+
+// What can be written of the file is written to all at once, as addresses are put into it: its
+// pages are had by one call for each segment (MADV_POPULATE_WRITE, Linux 5.14) in place of a fault
+// for each page. A kernel that does not know it lets them come one by one. The C library's function
+// would leave the error in a thread's block, which there is none of yet.
+__attribute__((no_stack_protector)) static void bring_in_data(void) {
+  const uintptr_t begin = (uintptr_t)&__ehdr_start;
+  const ElfW(Phdr)* const headers = (const ElfW(Phdr)*)(begin + __ehdr_start.e_phoff);
+  for (int i = 0; i < __ehdr_start.e_phnum; ++i) {
+    const ElfW(Phdr)* const it = &headers[i];
+    if (it->p_type != PT_LOAD || !(it->p_flags & PF_W)) continue;
+    const uintptr_t from = (begin + it->p_vaddr) & ~(uintptr_t)(kPage - 1);
+    long result = SYS_madvise;
+    __asm__ volatile("syscall"
+                     : "+a"(result)
+                     : "D"(from), "S"(begin + it->p_vaddr + it->p_filesz - from),
+                       "d"(MADV_POPULATE_WRITE)
+                     : "rcx", "r11", "memory");
+  }
+}
+
 // As the C runtime's _start calls it. Until the program is relocated, nothing may be read that
 // holds an address.
 __attribute__((no_stack_protector, noreturn)) int __libc_start_main(
@@ -82,12 +110,12 @@ __attribute__((no_stack_protector, noreturn)) int __libc_start_main(
   (void)init;
   (void)fini;
   (void)loader_fini;  // there is no loader
+  bring_in_data();
   char** after = argv + argc + 1;
   __environ = after;
   __libc_stack_end = stack_end;
   while (*after != NULL) ++after;
   _dl_aux_init((ElfW(auxv_t)*)(after + 1));
-  __tunables_init(__environ);
   _dl_relocate_static_pie();
   __libc_setup_tls();
   set_guards();
