@@ -18,10 +18,13 @@ struct HeadStart {
 
   // Errors: there is no KVM, or no thread to be had.
   static Result<HeadStart> make();
-  // The thread does not ask, and nobody is to wait for `cpuid`.
+  // The thread does not ask, and nobody is to wait for `cpuid` before ask().
   static Result<HeadStart> make_unasked();
-  // The thread makes a VM as well, first of all: for whoever has much to read before it needs one.
+  // Likewise; the thread makes a VM, for whoever has much to read before it needs one.
   static Result<HeadStart> make_with_vm();
+  // Has `thread`, which is the first, ask now: once the VM has its slots and controllers, whose
+  // grace periods end late while a processor is busy with the answer.
+  void ask(Worker& thread) const;
 
   std::shared_ptr<const kvm::Kvm> kvm;
   std::shared_ptr<SupportedCpuid> cpuid;
@@ -31,7 +34,7 @@ struct HeadStart {
   std::unique_ptr<Worker> first_thread = {};
 
  private:
-  static Result<HeadStart> make(bool asks, std::shared_ptr<NewVm> vm);
+  Worker::Task question() const;
 };
 
 }  // namespace mote::machine

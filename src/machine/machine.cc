@@ -42,14 +42,23 @@ Machine::~Machine() {
   space_.close();
 }
 
-Result<void> Machine::run() {
+Result<void> Machine::get_ready() {
   for (const AttachedDevice& device : devices_) device.attachment.transport().resume();
   if (!input_started_) board_->start_input();
   input_started_ = true;
   MOTE_CHECK(start_vcpus(nullptr));
   if (const auto begin = std::exchange(begin_, nullptr)) begin();
   stamp_.reset();
+  return {};
+}
+
+void Machine::let_go() {
   rendezvous_.give(Rendezvous::Order::kRun, [] {});
+}
+
+Result<void> Machine::run() {
+  MOTE_CHECK(get_ready());
+  let_go();
   return {};
 }
 

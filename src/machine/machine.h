@@ -91,7 +91,12 @@ class Machine {
   // Fresh memory of that kind.
   static Result<memory::GuestMemory> make_memory(const MachineConfig& config, bool shared = false);
 
-  // Lets the vCPUs run and input flow; also after pause(). Errors: the host has no thread for one.
+  // Lets input flow, and has all that the vCPUs need to run; also after pause(). Errors: the host
+  // has no thread for one.
+  Result<void> get_ready() REQUIRES(kMachineThread);
+  // Then, as nothing can be in the way: lets the vCPUs run.
+  void let_go() REQUIRES(kMachineThread);
+  // Both.
   Result<void> run() REQUIRES(kMachineThread);
   // Parks the vCPUs and takes the devices' queues, with nothing in flight.
   void pause() REQUIRES(kMachineThread);

@@ -35,24 +35,32 @@ Result<std::unique_ptr<Shell>> shell_for(RestoreSource& source, unsigned vcpus) 
   return Shell::make_empty(std::move(start));
 }
 
-// The VM's controllers and processors as they were. They are set before the answer is waited for
-// whether the host has all that they were given (null: it is known to have it), which says more
-// than KVM where it has not.
+// `count` processors for the VM of `shell`, and the controllers, where it has not got them.
+Result<std::vector<kvm::Vcpu>> complete(const kvm::Vm& vm, Shell& shell, unsigned count,
+                                        bool asks) {
+  std::vector<kvm::Vcpu> vcpus = std::move(shell.vcpus);
+  if (!vcpus.empty()) {
+    MOTE_CHECK(add_processors(vm, count, vcpus));
+    return vcpus;
+  }
+  MOTE_CHECK(vm.create_irqchip());
+  if (asks) shell.head_start.ask(*shell.threads.front());
+  MOTE_CHECK(add_processors(vm, count, vcpus));
+  MOTE_CHECK(vm.create_pit());
+  return vcpus;
+}
+
+// The VM's controllers and processors as they were.
 Result<void> restore_processors(const kvm::Vm& vm, const std::vector<kvm::Vcpu>& vcpus,
-                                const MachineState& state, arch::ClockStart start,
-                                const SupportedCpuid* supported) {
-  const auto set = [&]() -> Result<void> {
-    // The clock before the vCPUs, whose kvmclock starts from it.
-    MOTE_CHECK(arch::restore_vm(vm, state.vm, start));
-    MOTE_TRY(const kvm_clock_data now, vm.clock());
-    const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
-    for (std::size_t i = 0; i < vcpus.size(); ++i) {
-      MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
-    }
-    return {};
-  }();
-  if (supported != nullptr) MOTE_CHECK(check_processors(*supported, state));
-  return set;
+                                const MachineState& state, arch::ClockStart start) {
+  // The clock before the vCPUs, whose kvmclock starts from it.
+  MOTE_CHECK(arch::restore_vm(vm, state.vm, start));
+  MOTE_TRY(const kvm_clock_data now, vm.clock());
+  const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
+  for (std::size_t i = 0; i < vcpus.size(); ++i) {
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
+  }
+  return {};
 }
 
 }  // namespace
@@ -76,6 +84,9 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   machine->saved_moment_ = source.moment;
   const kvm::Vm& vm = machine->vm_;
   const bool made_before = !shell->vcpus.empty();
+  const auto check_host = [&head_start, &source, &state]() -> Result<void> {
+    return source.of_this_kernel ? Result<void>() : check_processors(*head_start.cpuid, state);
+  };
   // Whoever made a shell has looked, as has this kernel's KVM when the guest was made.
   if (!(made_before || source.of_this_kernel) || config.cpu_config) {
     MOTE_CHECK(check_kvm(*head_start.kvm, config));
@@ -90,19 +101,18 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_TRY(auto made, machine->make_devices(devices, &state.devices));
   if (source.fill) MOTE_CHECK(source.fill(machine->memory_));
   MOTE_CHECK(machine->map_registers(devices.size()));
-  std::vector<kvm::Vcpu> vcpus = std::move(shell->vcpus);
-  if (made_before) {
-    MOTE_CHECK(add_processors(vm, config.machine.vcpu_count, vcpus));
-  } else {
-    MOTE_TRY(vcpus, make_processors(vm, config.machine.vcpu_count));
-    MOTE_CHECK(vm.create_pit());
+  MOTE_TRY(auto vcpus,
+           complete(vm, *shell, config.machine.vcpu_count, /*asks=*/!source.of_this_kernel));
+  if (const auto set = restore_processors(vm, vcpus, state, source.clock); !set) {
+    // Says more than KVM where the host lacks something that they were given.
+    MOTE_CHECK(check_host());
+    return std::unexpected(set.error());
   }
-  MOTE_CHECK(restore_processors(vm, vcpus, state, source.clock,
-                                source.of_this_kernel ? nullptr : head_start.cpuid.get()));
   MOTE_CHECK(machine->add_board(&state.board));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), &state.devices));
   machine->add_vcpus(std::move(vcpus));
   machine->template_msrs_ = msrs_of_template(config);
+  MOTE_CHECK(check_host());
   // A guest for whose clock it is suddenly later is not to believe that it was stuck so long.
   if (source.clock == arch::ClockStart::kNow) {
     for (const auto& vcpu : machine->vcpus_) vcpu->note_pause();

@@ -70,7 +70,8 @@ Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_siz
     shell->threads.push_back(std::move(thread));
   }
   MOTE_CHECK(shell->vm.create_pit());
-  // Asked for on the first vCPU's thread; whoever loads later does not wait for it.
+  // Whoever loads later does not wait for it.
+  shell->head_start.ask(*shell->threads.front());
   MOTE_CHECK(shell->head_start.cpuid->get());
   return shell;
 }

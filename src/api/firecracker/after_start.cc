@@ -59,7 +59,8 @@ Result<void> Controller::patch_vm(VmUpdate update) {
     machine_->pause();
   } else {
     const LatencyScope took(latencies.vmm_resume_vm);
-    MOTE_CHECK(machine_->run());
+    MOTE_CHECK(machine_->get_ready());
+    goes_on_ = true;
   }
   state_ = pause ? InstanceState::Paused : InstanceState::Running;
   return {};

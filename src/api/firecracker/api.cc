@@ -21,24 +21,38 @@ constexpr std::chrono::milliseconds kPatience{10};
 // Where an answer is waited for.
 class Desk {
  public:
-  void put(Result<Reply> result) EXCLUDES(mutex_) {
+  using Answer = std::move_only_function<void(Result<Reply>)>;
+  enum class Wait { kThere, kAnswered, kInVain };
+
+  // `answer`, where there is one, may be called until the end of wait().
+  explicit Desk(Answer answer) : answer_(std::move(answer)) {}
+
+  // `now`: whoever waits, or is about to, is answered here, before this returns.
+  void put(Result<Reply> result, bool now = false) EXCLUDES(mutex_) {
     {
       const MutexLock lock(mutex_);
-      if (!outcome_) outcome_ = std::move(result);
+      if (auto answer = std::exchange(answer_, nullptr); answer && now) {
+        answer(std::move(result));
+        answered_ = true;
+      } else if (!outcome_) {
+        outcome_ = std::move(result);
+      }
       // Under the lock, so that nobody is told after forget().
       if (auto tell = std::exchange(tell_, nullptr)) tell();
     }
     // Whoever is woken finds the mutex free.
     changed_.notify_all();
   }
-  // Whether it is there in time.
-  bool wait(std::chrono::milliseconds patience) EXCLUDES(mutex_) {
+  // Whether it is there in time, or has been answered by whoever put it.
+  Wait wait(std::chrono::milliseconds patience) EXCLUDES(mutex_) {
     const auto until = std::chrono::steady_clock::now() + patience;
     const MutexLock lock(mutex_);
-    while (!outcome_) {
+    while (!outcome_ && !answered_) {
       if (!changed_.wait_until(mutex_, until)) break;
     }
-    return outcome_.has_value();
+    answer_ = nullptr;
+    if (answered_) return Wait::kAnswered;
+    return outcome_ ? Wait::kThere : Wait::kInVain;
   }
   void when_there(std::move_only_function<void()> tell) EXCLUDES(mutex_) {
     const MutexLock lock(mutex_);
@@ -60,6 +74,8 @@ class Desk {
   Condition changed_;
   std::optional<Result<Reply>> outcome_ GUARDED_BY(mutex_);
   std::move_only_function<void()> tell_ GUARDED_BY(mutex_);
+  Answer answer_ GUARDED_BY(mutex_);
+  bool answered_ GUARDED_BY(mutex_) = false;
 };
 
 namespace {
@@ -77,7 +93,9 @@ class Ticket {
 
   void serve(Controller& controller) {
     const auto desk = std::exchange(desk_, nullptr);
-    desk->put(call_(controller));
+    auto outcome = call_(controller);
+    desk->put(std::move(outcome), controller.goes_on());
+    controller.go_on();
   }
 
  private:
@@ -122,6 +140,7 @@ http::Response Api::handle(http::Request&& request) {
   auto understood = understand(request);
   const bool deprecated = understood && understood->deprecated;
   const auto latency = understood ? understood->latency : nullptr;
+  auto answer_now = std::exchange(request.answer_now, nullptr);
   // What is noted of a request when its outcome is known.
   auto finish = [this, began, deprecated, latency,
                  request = std::move(request)](Result<Reply> outcome) {
@@ -136,19 +155,29 @@ http::Response Api::handle(http::Request&& request) {
   };
   if (!understood) return finish(std::unexpected(std::move(understood.error())));
   if (understood->anywhere) return finish(understood->call(controller_));
-  const auto desk = hand_over(std::move(*understood));
-  if (desk->wait(kPatience)) return finish(desk->take());
+  Desk::Answer answer;
+  if (answer_now) {
+    answer = [&](Result<Reply> outcome) { answer_now(finish(std::move(outcome))); };
+  }
+  const auto desk = std::make_shared<Desk>(std::move(answer));
+  hand_over(std::move(*understood), desk);
+  switch (desk->wait(kPatience)) {
+    case Desk::Wait::kThere:
+      return finish(desk->take());
+    case Desk::Wait::kAnswered:
+      return {};
+    case Desk::Wait::kInVain:
+      break;
+  }
   return {.late = std::make_unique<LateReply>(desk, std::move(finish))};
 }
 
-std::shared_ptr<Desk> Api::hand_over(Understood understood) {
-  auto desk = std::make_shared<Desk>();
+void Api::hand_over(Understood understood, std::shared_ptr<Desk> desk) {
   loop_.post([this, alone = understood.alone,
-              ticket = Ticket(std::move(understood.call), desk)]() mutable {
+              ticket = Ticket(std::move(understood.call), std::move(desk))]() mutable {
     machine::kMachineThread.assert_held();
     serve(controller_, alone, std::move(ticket));
   });
-  return desk;
 }
 
 void Api::note(const http::Request& request, const http::Response& response) {

@@ -23,8 +23,8 @@ class Api {
   http::Response handle(http::Request&& request);
 
  private:
-  // Has the machine thread do it.
-  std::shared_ptr<Desk> hand_over(Understood understood);
+  // Has the machine thread do it, and put what comes of it on the desk.
+  void hand_over(Understood understood, std::shared_ptr<Desk> desk);
   // Logs and counts a request that is answered.
   void note(const http::Request& request, const http::Response& response);
 

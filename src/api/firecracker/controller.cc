@@ -54,9 +54,14 @@ Result<void> Controller::start() {
   MOTE_CHECK_WITHIN(machine::check(config_), "InstanceStart");
   auto machine = options_.make_machine(claims_.resolve(config_), serial_);
   if (!machine) return std::unexpected(std::move(machine.error()).within("InstanceStart"));
-  MOTE_CHECK_WITHIN((*machine)->run(), "InstanceStart");
+  MOTE_CHECK_WITHIN((*machine)->get_ready(), "InstanceStart");
   adopt_machine(std::move(*machine), InstanceState::Running);
+  goes_on_ = true;
   return {};
+}
+
+void Controller::go_on() {
+  if (std::exchange(goes_on_, false)) machine_->let_go();
 }
 
 Result<InstanceInfo> Controller::instance() const {

@@ -49,9 +49,15 @@ class Controller {
   // Takes what a configuration file says, in place of what there was, as if its sections had been
   // put one by one. The host is not asked before start().
   Result<void> load(ConfigFile file);
-  // Makes the machine that is configured and lets it run. An error leaves the configuration as it
-  // was, to be mended and tried again.
+  // Makes the machine that is configured; it runs from go_on() on. An error leaves the
+  // configuration as it was, to be mended and tried again.
   Result<void> start();
+  // Whether a request has been done after which the machine is to run. Whoever asked for it is
+  // answered first: where the scheduler wakes a client behind a vCPU that has just begun, the
+  // answer is there and the client does not get to see it for milliseconds.
+  bool goes_on() const { return goes_on_; }
+  // Lets it run.
+  void go_on();
   // A load is to use this, where there was none yet; a start throws it away.
   void keep(std::unique_ptr<machine::Shell> shell) { shell_ = std::move(shell); }
   // Null before the start.
@@ -164,6 +170,7 @@ class Controller {
   machine::Claims claims_;
   Metrics metrics_;  // outlive the machine, which counts in them
   bool saves_ = false;
+  bool goes_on_ = false;
   std::vector<EventLoop::Task> after_saving_;
   std::unique_ptr<machine::Shell> shell_;
   std::unique_ptr<LiveMachine> machine_;

@@ -71,9 +71,14 @@ Result<machine::Frozen> RealMachine::freeze(const machine::VmConfig& config) {
   return machine::freeze(*machine_, config);
 }
 
-Result<void> RealMachine::run() {
+Result<void> RealMachine::get_ready() {
   machine::kMachineThread.assert_held();
-  return machine_->run();
+  return machine_->get_ready();
+}
+
+void RealMachine::let_go() {
+  machine::kMachineThread.assert_held();
+  machine_->let_go();
 }
 
 void RealMachine::pause() {

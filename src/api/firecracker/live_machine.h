@@ -20,7 +20,8 @@ class LiveMachine {
   virtual ~LiveMachine() = default;
 
   // Each as machine::Machine has it.
-  virtual Result<void> run() = 0;
+  virtual Result<void> get_ready() = 0;
+  virtual void let_go() = 0;
   virtual void pause() = 0;
   virtual Result<void> press_ctrl_alt_del() = 0;
   virtual void count(machine::MachineCounts& into) const = 0;
@@ -67,7 +68,8 @@ class RealMachine final : public LiveMachine {
 
   machine::Machine& machine() { return *machine_; }
 
-  Result<void> run() override;
+  Result<void> get_ready() override;
+  void let_go() override;
   void pause() override;
   Result<void> press_ctrl_alt_del() override;
   void count(machine::MachineCounts& into) const override { machine_->count(into); }

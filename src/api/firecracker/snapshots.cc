@@ -95,7 +95,10 @@ Result<ForkAnswer> Controller::fork(Fork) {
     MOTE_TRY(const machine::VmConfig saved, seal_layers());
     return machine_->freeze(saved);
   }();
-  if (runs) MOTE_CHECK_WITHIN(machine_->run(), "{}: go on", kFork);
+  if (runs) {
+    MOTE_CHECK_WITHIN(machine_->get_ready(), "{}: go on", kFork);
+    machine_->let_go();
+  }
   const auto paused = std::chrono::steady_clock::now() - began;
   if (!frozen) return std::unexpected(std::move(frozen.error()).within(std::string(kFork)));
   ForkAnswer answer{.paused_us = static_cast<std::uint64_t>(
@@ -183,9 +186,9 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   // Before the guest can ask for it.
   if (body.mmds) std::swap(metadata_, data);
   if (body.resume_vm) {
-    if (auto ran = (*machine)->run(); !ran) {
+    if (auto ready = (*machine)->get_ready(); !ready) {
       if (body.mmds) std::swap(metadata_, data);
-      return std::unexpected(std::move(ran.error()).within(fmt::format("{}: resume_vm", kLoad)));
+      return std::unexpected(std::move(ready.error()).within(fmt::format("{}: resume_vm", kLoad)));
     }
   }
   layers->keep();
@@ -193,6 +196,7 @@ Result<void> Controller::load_snapshot(SnapshotLoad body) {
   serial_ = serial;
   adopt_machine(std::move(*machine),
                 body.resume_vm ? InstanceState::Running : InstanceState::Paused);
+  goes_on_ = body.resume_vm;
   return {};
 }
 

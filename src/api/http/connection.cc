@@ -125,12 +125,21 @@ void Connection::answer(Request&& request, std::string_view behind, Handler& han
   Passed passed = std::exchange(taken_, {});
   if (begins_none(behind)) passed.add(std::exchange(fresh_, {}));
   request.descriptors = std::move(passed.descriptors);
+  bool answered = false;
+  request.answer_now = [this, &answered](Response&& given) {
+    answered = true;
+    append_answer(std::move(given));
+    // Whether the client is still there is found out afterwards, on the server's thread; which also
+    // sends what is behind descriptors.
+    if (enclosed_.empty()) static_cast<void>(send());
+  };
   Response response =
       passed.too_many
           ? refusal(fmt::format(
                 "more than {} descriptors came with the request, or than there is room for",
                 kMaxPassed))
           : handler(std::move(request));
+  if (answered) return;
   late_ = std::move(response.late);
   if (!late_) append_answer(std::move(response));
 }

@@ -11,16 +11,6 @@
 
 namespace mote::api::http {
 
-// A request that was whole and sound as HTTP. Everything in it is the client's word.
-struct Request {
-  std::string method;  // as sent: GET, PUT, PATCH, ...
-  std::string target;  // the request line's: a path, perhaps with a query; never empty
-  // Decoded (chunks put together), at most the server's limit; empty if none.
-  std::string body = {};
-  // What came beside its bytes (SCM_RIGHTS), at most kMaxPassed.
-  std::vector<UniqueFd> descriptors = {};
-};
-
 class LateAnswer;
 
 struct Response {
@@ -29,6 +19,19 @@ struct Response {
   bool deprecated = false;  // the request used something deprecated: `Deprecation: true`
   std::vector<UniqueFd> descriptors = {};  // go beside its first byte; at most kMaxPassed
   std::unique_ptr<LateAnswer> late = {};   // what will be there in place of all this; null: this is
+};
+
+// A request that was whole and sound as HTTP. Everything in it is the client's word.
+struct Request {
+  std::string method;  // as sent: GET, PUT, PATCH, ...
+  std::string target;  // the request line's: a path, perhaps with a query; never empty
+  // Decoded (chunks put together), at most the server's limit; empty if none.
+  std::string body = {};
+  // What came beside its bytes (SCM_RIGHTS), at most kMaxPassed.
+  std::vector<UniqueFd> descriptors = {};
+  // Gives an answer without descriptors before the handler returns, and sends it unless there are
+  // some that go before it: on any thread, once. What the handler returns is nothing then.
+  std::move_only_function<void(Response&&)> answer_now = {};
 };
 
 // An answer that is not there yet. Its end says that nobody waits for it any more.

@@ -142,7 +142,9 @@ Result<void> Service::load_config(const std::string& text) {
   // an API.
   server_->await_start();
   MOTE_CHECK(controller_.load(std::move(file)));
-  return controller_.start();
+  MOTE_CHECK(controller_.start());
+  controller_.go_on();
+  return {};
 }
 
 Result<void> Service::start_server() {

@@ -55,10 +55,14 @@ class FakeMachine final : public LiveMachine {
   // What happens while a snapshot is made.
   std::function<void()> between_pieces;
 
-  Result<void> run() override {
+  Result<void> get_ready() override {
     if (fail_run) return fail(ErrorKind::kResource, "no threads left");
     ++runs;
     return {};
+  }
+  void let_go() override {
+    if (when_let_go) when_let_go();
+    ++let_go_times;
   }
   void pause() override { ++pauses; }
   Result<void> press_ctrl_alt_del() override {
@@ -96,7 +100,10 @@ class FakeMachine final : public LiveMachine {
     return frozen;
   }
 
+  std::function<void()> when_let_go;
+
   int runs = 0;
+  int let_go_times = 0;
   int pauses = 0;
   int preparations = 0;
   int presses = 0;
@@ -169,7 +176,9 @@ class ApiTest : public testing::Test {
   http::Response ask(http::Request&& request) {
     auto understood = understand(request);
     if (!understood) return respond(std::unexpected(std::move(understood.error())), false);
-    return respond(understood->call(*controller), understood->deprecated);
+    auto outcome = understood->call(*controller);
+    controller->go_on();
+    return respond(std::move(outcome), understood->deprecated);
   }
   // The status of a request.
   int put(std::string target, std::string body) {

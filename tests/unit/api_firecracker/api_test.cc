@@ -87,6 +87,52 @@ TEST_F(ApiThreads, WhatTakesLongIsAnsweredLate) {
   EXPECT_THAT(api.handle({.method = "GET", .target = "/"}).body, HasSubstr("Not started"));
 }
 
+TEST_F(ApiThreads, WhoHasAMachineRunIsAnsweredBeforeItDoes) {
+  start();
+  EXPECT_EQ(fake().let_go_times, 1);
+  int answers = 0;
+  int answers_when_let_go = -1;
+  fake().when_let_go = [&] { answers_when_let_go = answers; };
+  const auto vm = [&](const char* body) {
+    return http::Request{.method = "PATCH",
+                         .target = "/vm",
+                         .body = body,
+                         .answer_now = [&](http::Response&& given) {
+                           EXPECT_EQ(given.status, 204);
+                           ++answers;
+                         }};
+  };
+  // What is not waited for otherwise is answered as ever.
+  EXPECT_EQ(serve(vm(R"({"state":"Paused"})")).status, 204);
+  EXPECT_EQ(answers, 0);
+  EXPECT_EQ(serve(vm(R"({"state":"Sleeping"})")).status, 400);
+  EXPECT_EQ(fake().let_go_times, 1);
+  serve(vm(R"({"state":"Resumed"})"));
+  EXPECT_EQ(answers, 1);
+  EXPECT_EQ(answers_when_let_go, 1);
+  EXPECT_EQ(fake().let_go_times, 2);
+  EXPECT_THAT(get("/"), HasSubstr("Running"));
+  // It runs already.
+  EXPECT_EQ(serve(vm(R"({"state":"Resumed"})")).status, 204);
+  EXPECT_EQ(fake().let_go_times, 2);
+}
+
+TEST_F(ApiThreads, AMachineRunsAlsoWhereNobodyWaitsForTheAnswer) {
+  start();
+  EXPECT_EQ(patch("/vm", R"({"state":"Paused"})"), 204);
+  int answers = 0;
+  // Nobody runs the loop until this has waited long enough.
+  http::Response response = api.handle({.method = "PATCH",
+                                        .target = "/vm",
+                                        .body = R"({"state":"Resumed"})",
+                                        .answer_now = [&](http::Response&&) { ++answers; }});
+  ASSERT_TRUE(response.late);
+  EXPECT_TRUE(*loop->run_once(0));
+  EXPECT_EQ(response.late->take().status, 204);
+  EXPECT_EQ(answers, 0);
+  EXPECT_EQ(fake().let_go_times, 2);
+}
+
 TEST_F(ApiThreads, APauseIsTimedWhenItIsDone) {
   constexpr std::uint64_t kUntouched = UINT64_MAX;
   latencies().pause_vm = kUntouched;

@@ -243,6 +243,10 @@ TEST_F(BeforeStart, AConfigurationFileIsTakenAsIfItWerePut) {
   EXPECT_NE(config().find(R"("cache_type":"Unsafe")"), std::string::npos);
   ASSERT_TRUE(controller->start());
   EXPECT_EQ(booted.drives.size(), 1U);
+  EXPECT_EQ(fake().let_go_times, 0);
+  controller->go_on();
+  controller->go_on();
+  EXPECT_EQ(fake().let_go_times, 1);
 }
 
 }  // namespace

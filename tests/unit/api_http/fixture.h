@@ -14,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "api/http/thread.h"
@@ -92,8 +93,13 @@ class Client {
 };
 
 // Answers `<method> <target> <bytes of the body>`, with what descriptors the request brought;
-// /big a large body, /none 204, /old a deprecated 204, /bad 400.
+// /big a large body, /none 204, /old a deprecated 204, /bad 400. /now is answered by another thread
+// while the handler waits.
 inline Response say_what_was_asked(Request&& request) {
+  if (request.target == "/now") {
+    std::thread([&request] { request.answer_now({.status = 200, .body = R"("at once")"}); }).join();
+    return {};
+  }
   if (request.target == "/none") return {};
   if (request.target == "/old") return {.deprecated = true};
   if (request.target == "/big") return {.status = 200, .body = std::string(300'000, 'x')};

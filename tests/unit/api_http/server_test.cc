@@ -100,6 +100,26 @@ TEST_F(ServerTest, GivesAnswersOfAllKinds) {
       "Content-Type: application/json\r\nContent-Length: 22\r\n\r\n{\"fault_message\":\"no\"}");
 }
 
+TEST_F(ServerTest, GivesWhatAnotherThreadAnswersInItsTurn) {
+  Client client(path_);
+  client.send("GET /now HTTP/1.1\r\n\r\n");
+  EXPECT_THAT(client.receive("at once"), StartsWith("HTTP/1.1 200 "));
+  client.send("GET /a HTTP/1.1\r\n\r\nGET /now HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n");
+  const std::string answers = client.receive("GET /b 0");
+  EXPECT_LT(answers.find("GET /a 0"), answers.find("at once"));
+  EXPECT_LT(answers.find("at once"), answers.find("GET /b 0"));
+  EXPECT_EQ(Client::times(answers, "HTTP/1.1 "), 3);
+}
+
+TEST_F(ServerTest, OutlivesAClientWhoDoesNotWaitForWhatAnotherThreadAnswers) {
+  for (int i = 0; i < 20; ++i) {
+    Client client(path_);
+    client.send("GET /now HTTP/1.1\r\n\r\n");
+    client.close();
+  }
+  EXPECT_EQ(ask(std::string(kGet)), 200);
+}
+
 TEST_F(ServerTest, AnswersWhoClosesItsSide) {
   Client client(path_);
   client.send(std::string(kGet) + std::string(kGet));
