@@ -145,8 +145,15 @@ Result<std::string> read_bytes_of(const std::string& path) {
   if (!S_ISREG(facts.st_mode)) {
     return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
   }
-  auto text = read_all(fd.get(), kMaxStateFile);
-  if (!text) return std::unexpected(std::move(text.error()).within(json::quote(path)));
+  const auto size = static_cast<std::uint64_t>(facts.st_size);
+  if (size > kMaxStateFile) {
+    return fail(ErrorKind::kInvalid, "{}: more than {} bytes, which is the most that is read",
+                json::quote(path), kMaxStateFile);
+  }
+  std::string text(size, '\0');
+  auto count = read_at(fd.get(), std::as_writable_bytes(std::span(text)), 0);
+  if (!count) return std::unexpected(std::move(count.error()).within(json::quote(path)));
+  text.resize(*count);
   return text;
 }
 

@@ -157,6 +157,11 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
     auto state = (*first)->save();
     ASSERT_TRUE(state) << state.error().text();
     EXPECT_EQ(state->vcpus.size(), vcpus);
+    // A timer that is not armed, or fired as it was saved, is saved as due.
+    for (const arch::VcpuState& vcpu : state->vcpus) {
+      const auto deadline = std::ranges::find(vcpu.msrs, 0x6e0U, &kvm_msr_entry::index);
+      EXPECT_TRUE(deadline == vcpu.msrs.end() || deadline->data != 0);
+    }
     EXPECT_NE((*first)->find<virtio::Block>("d0"), nullptr);
     EXPECT_EQ((*first)->find<virtio::Block>("d1"), nullptr);
     std::vector<std::string> sections;

@@ -145,14 +145,76 @@ TEST_F(SnapshotTest, WhatIsNoSnapshotIsRefusedAndTheMonitorLivesOn) {
   refused("none", "No such file");
   // Memory that is not as it was.
   write_file("bad", state);
-  std::filesystem::resize_file(path_of("bad.mem"), (64 << 20) - 4096);
-  refused("bad", "the guest's memory has 67108864");
+  for (const int size : {(64 << 20) - 4096, 0}) {
+    std::filesystem::resize_file(path_of("bad.mem"), static_cast<std::uintmax_t>(size));
+    refused("bad", "the guest's memory has 67108864");
+  }
   std::filesystem::remove(path_of("bad.mem"));
   refused("bad", "No such file");
   std::filesystem::create_directory(path_of("bad.mem"));
   refused("bad", "no regular file");
+  std::filesystem::remove(path_of("bad"));
+  std::filesystem::create_directory(path_of("bad"));
+  refused("bad", "no regular file");
   EXPECT_NE(monitor.answer("GET", "/").body.find("Not started"), std::string::npos);
   EXPECT_EQ(load(monitor, "s", R"(,"resume_vm":true)"), 204);
+  const auto again = monitor.answer("PUT", "/snapshot/load", load_body("s"));
+  EXPECT_EQ(again.status, 400);
+  EXPECT_NE(again.body.find("was not started"), std::string::npos) << again.body;
+}
+
+TEST_F(SnapshotTest, ADiskThatIsMissingOrIsNoLayerIsNamedAndMayComeLater) {
+  write_file("disk", std::string(1 << 20, 'd'));
+  {
+    const Monitor first = start_monitor("first");
+    EXPECT_EQ(first.put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":64})"), 204);
+    EXPECT_EQ(first.put("/boot-source",
+                        fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
+              204);
+    EXPECT_EQ(first.put("/drives/d", fmt::format(R"({{"drive_id":"d","path_on_host":"{}",)"
+                                                 R"("is_root_device":false}})",
+                                                 path_of("disk"))),
+              204);
+    EXPECT_EQ(first.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  std::filesystem::rename(path_of("disk"), path_of("elsewhere"));
+  const Monitor second = start_monitor("second");
+  const auto refused = [&](std::string_view why) {
+    const auto answer = second.answer("PUT", "/snapshot/load", load_body("s"));
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_NE(answer.body.find(why), std::string::npos) << answer.body;
+    EXPECT_NE(answer.body.find("'d'"), std::string::npos) << answer.body;
+  };
+  refused("No such file");
+  std::filesystem::create_directory(path_of("disk"));
+  refused("disk");
+  std::filesystem::remove(path_of("disk"));
+  std::filesystem::rename(path_of("elsewhere"), path_of("disk"));
+  EXPECT_EQ(load(second, "s"), 204);
+}
+
+TEST_F(SnapshotTest, TheProgramTellsTheFormatOfAStateFile) {
+  {
+    Monitor first = start_counter(1);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  // Its output, where it ends well.
+  const auto says = [](std::vector<std::string> words) {
+    auto process = VmmProcess::start({.arguments = std::move(words)});
+    EXPECT_TRUE(process) << process.error().text();
+    return process->finish().value_or(Ending{}).status == 0 ? process->output() : "";
+  };
+  const std::string ours = says({"--snapshot-version"});
+  EXPECT_TRUE(ours.starts_with("v")) << ours;
+  EXPECT_EQ(says({"--describe-snapshot", path_of("s")}), ours);
+  std::string damaged = content("s");
+  damaged.back() = static_cast<char>(damaged.back() ^ 1);
+  write_file("s", damaged);
+  EXPECT_EQ(says({"--describe-snapshot", path_of("s")}), "");
+  EXPECT_EQ(says({"--describe-snapshot", path_of("none")}), "");
 }
 
 // The handler is written from the protocol alone; see page_handler.h.
@@ -214,6 +276,7 @@ TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {
   EXPECT_EQ(create_at("/dev/full", path_of("s.mem")), 400);
   EXPECT_EQ(create_at(path_of("s"), path_of("s")), 400) << "one file for both";
   EXPECT_EQ(create_at(path_of("s"), path_of(".")), 400);
+  EXPECT_EQ(create_at(path_of("."), path_of("s.mem")), 400);
   EXPECT_EQ(content("s"), before);
   EXPECT_EQ(scratch_names(), names);
   const Monitor second = start_monitor("second");
