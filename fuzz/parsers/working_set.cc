@@ -2,6 +2,7 @@
 // memory file, which are written as they were read.
 #include "snapshot/working_set.h"
 
+#include <array>
 #include <cstring>
 
 #include "fuzz/target.h"
@@ -30,13 +31,18 @@ void run(std::span<const std::uint8_t> input) {
   const auto bytes = std::as_bytes(input);
   try_out(bytes);
   // Behind a header that is sound.
-  std::vector<snapshot::PageRun> runs(bytes.size() / sizeof(snapshot::PageRun));
-  if (!runs.empty()) std::memcpy(runs.data(), bytes.data(), runs.size() * sizeof runs[0]);
+  std::vector<snapshot::PageRun> runs;
+  for (std::size_t at = 0; bytes.size() - at >= 16; at += 16) {
+    std::array<std::uint64_t, 2> words;
+    std::memcpy(words.data(), bytes.data() + at, sizeof words);
+    runs.push_back({.offset = words[0], .size = words[1] & ~1ULL, .written = (words[1] & 1) != 0});
+  }
   try_out(snapshot::make_working_set(stamp(), runs));
 }
 
 std::vector<std::string> seeds() {
-  const std::vector<snapshot::PageRun> runs{{.offset = 4096, .size = 8192}};
+  const std::vector<snapshot::PageRun> runs{{.offset = 8192, .size = 4096, .written = true},
+                                            {.offset = 4096, .size = 8192}};
   const auto bytes = snapshot::make_working_set(stamp(), runs);
   return {std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size())};
 }

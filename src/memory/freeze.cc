@@ -74,7 +74,7 @@ class Changes {
   void look(std::uint64_t at) {
     own_ = {};
     const auto window = memory_.subspan(at, std::min(kWindow, memory_.size() - at));
-    known_ = page_table_.own_pages({window.data(), window.size()}, own_);
+    known_ = page_table_.own_pages({window.data(), window.size()}, 0, own_);
   }
   Result<void> compare(std::span<std::byte> part, std::uint64_t at, std::uint32_t layer,
                        bool& changed) {

@@ -43,11 +43,12 @@ bool PageTable::each_entry(const iovec& pages, Each&& each) const {
   return true;
 }
 
-bool PageTable::own_pages(const iovec& pages, std::span<std::uint64_t> words) const {
+bool PageTable::own_pages(const iovec& pages, std::uint64_t first,
+                          std::span<std::uint64_t> words) const {
   return each_entry(pages, [&](std::size_t page, std::uint64_t entry) {
     // What is nobody else's is anonymous: it was written, whatever it was a copy of.
     const bool own = (entry & (kPresent | kSwapped)) != 0 && (entry & kFileOrShared) == 0;
-    if (own) words[page / 64] |= std::uint64_t{1} << (page % 64);
+    if (own) words[(first + page) / 64] |= std::uint64_t{1} << ((first + page) % 64);
   });
 }
 

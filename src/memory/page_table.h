@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 
 #include "base/unique_fd.h"
 
@@ -19,16 +20,19 @@ class PageTable {
  public:
   // Where it cannot be opened (in a jail, which has no /proc), nothing can be told.
   PageTable();
+  // Of no process: nothing can be told.
+  static PageTable none() { return PageTable(UniqueFd()); }
+  bool can_tell() const { return static_cast<bool>(entries_); }
 
-  // Marks those of `pages`, whole ones, that are this process's own, a bit a page from the first
-  // bit of `words` on, which are clear. False: that cannot be told.
-  bool own_pages(const iovec& pages, std::span<std::uint64_t> words) const;
-  // Marks those that this process has touched, its own or not, from bit `first` on. False: as
-  // above.
+  // Marks those of `pages`, whole ones, that are this process's own, a bit a page from bit `first`
+  // of `words` on, which are clear. False: that cannot be told.
+  bool own_pages(const iovec& pages, std::uint64_t first, std::span<std::uint64_t> words) const;
+  // Marks those that this process has touched, its own or not, likewise.
   bool present_pages(const iovec& pages, std::uint64_t first, std::span<std::uint64_t> words) const;
 
  private:
   // Calls `each(page, entry)` for all of `pages`, counted from 0.
+  explicit PageTable(UniqueFd entries) : entries_(std::move(entries)) {}
   template <typename Each>
   bool each_entry(const iovec& pages, Each&& each) const;
 

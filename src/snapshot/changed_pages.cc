@@ -9,7 +9,7 @@ void ChangedPages::look(memory::GuestAddress start, std::uint64_t length,
   words_ = {};
   if (memory_.dirty_pages(start, words_)) return;
   if (!host) return;
-  if (page_table_.own_pages(*host, words_) || ask_mincore(*host)) return;
+  if (page_table_.own_pages(*host, 0, words_) || ask_mincore(*host)) return;
   for (std::size_t page = 0; page < length / memory::kPageSize; ++page) {
     words_[page / 64] |= std::uint64_t{1} << (page % 64);
   }

@@ -26,6 +26,8 @@ namespace mote::snapshot {
 struct PageRun {
   std::uint64_t offset = 0;  // bytes, whole pages
   std::uint64_t size = 0;
+  // All of them are written, and are in a run behind that is not so, by which they are read.
+  bool written = false;
   bool operator==(const PageRun&) const = default;
 };
 
@@ -49,18 +51,25 @@ std::vector<std::byte> make_working_set(const WorkingSetStamp& stamp,
 Result<std::vector<PageRun>> read_working_set(std::span<const std::byte> bytes,
                                               const WorkingSetStamp& stamp);
 
-// `pages` as few runs: those with small gaps between them are one, ascending.
-std::vector<PageRun> runs_of(std::span<const std::uint64_t> words);
+// The pages whose bits are set as few runs, ascending: those with at most `gap` others between them
+// are one.
+std::vector<PageRun> runs_of(std::span<const std::uint64_t> words, std::uint64_t gap);
+// Adds the pages of `touched` to `runs`; those that are in `written` as well, which has as many
+// words, before the run that they are read with.
+void add_runs(std::span<const std::uint64_t> touched, std::span<const std::uint64_t> written,
+              std::vector<PageRun>& runs);
 
 class WorkingSet {
  public:
   // Brings in what NAME.ws says of the memory file NAME (`path`, open as `fd`), which is private at
   // `memory`; or, where there is none that fits, notes what is touched from begin() on and writes
-  // it, on `loop`. That it cannot is logged. Errors: no thread to be had.
+  // it, on `loop`. That it cannot is logged. What is touched is told by `table`, or where that
+  // cannot tell, by what comes into the page cache. Errors: no thread to be had.
   static Result<std::shared_ptr<WorkingSet>> attach(EventLoop& loop,
                                                     const memory::GuestMemory& memory,
                                                     const std::string& path, UniqueFd fd,
-                                                    const std::array<std::byte, 16>& id);
+                                                    const std::array<std::byte, 16>& id,
+                                                    memory::PageTable table = {});
   WorkingSet(const WorkingSet&) = delete;
   WorkingSet& operator=(const WorkingSet&) = delete;
   // Before the memory. Ends what it does.
@@ -70,9 +79,18 @@ class WorkingSet {
   void begin() const;
 
  private:
-  WorkingSet(const memory::GuestMemory& memory, UniqueFd fd);
+  WorkingSet(const memory::GuestMemory& memory, UniqueFd fd, memory::PageTable table);
   void bring_in(std::span<const PageRun> runs) const;
+  // Maps the pages of `run`, which are the guest's own from then on where they are written.
+  void map_in(const PageRun& run) const;
+  // Marks in `words` which pages of the file this process has for its own.
+  void look_for_own(std::span<std::uint64_t> words) const;
+  // Marks those that it has touched, or that are in the page cache where it has no page table.
+  // False: that cannot be told.
+  bool look(std::span<std::uint64_t> words) const;
   void note(EventLoop& loop, const WorkingSetStamp& stamp);
+  // What was touched, in order. Errors: it cannot be told, or (kState) this is to end.
+  Result<std::vector<PageRun>> observe() const;
   // False: it is to end.
   bool wait(int fd, int milliseconds) const;
 

@@ -10,7 +10,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 #include "temp_dir.h"
 
@@ -24,6 +23,7 @@ WorkingSetStamp stamp() {
   return {.id = {std::byte{7}}, .memory_size = 64 * kMib, .changed_ns = 5};
 }
 const std::vector<PageRun> kRuns{{.offset = 8 * kPage, .size = 3 * kPage},
+                                 {.offset = 0, .size = kPage, .written = true},
                                  {.offset = 0, .size = kPage},
                                  {.offset = 64 * kMib - kPage, .size = kPage}};
 
@@ -59,15 +59,16 @@ TEST(WorkingSetFile, CutOffOrDamagedIsNone) {
     EXPECT_FALSE(read_working_set(bad, stamp())) << at;
   }
   auto longer = bytes;
-  longer.resize(longer.size() + sizeof(PageRun));
+  longer.resize(longer.size() + 16);
   EXPECT_FALSE(read_working_set(longer, stamp()));
 }
 
 TEST(WorkingSetFile, RunsThatAreNoPagesOfTheFileAreRefused) {
   constexpr std::uint64_t kMax = ~std::uint64_t{0};
   for (const PageRun& run : std::vector<PageRun>{{0, 0},
+                                                 {0, 0, true},
                                                  {1, kPage},
-                                                 {0, 5},
+                                                 {0, 6},
                                                  {64 * kMib, kPage},
                                                  {64 * kMib - kPage, 2 * kPage},
                                                  {kMax - kPage + 1, kPage},
@@ -90,10 +91,29 @@ TEST(Runs, AreJoinedOverSmallGaps) {
   const auto mark = [&](std::size_t page) { words[page / 64] |= std::uint64_t{1} << (page % 64); };
   for (const std::size_t page : {0U, 1U, 17U, 63U, 64U, 1000U, 4095U}) mark(page);
   EXPECT_EQ(
-      runs_of(words),
+      runs_of(words, 16),
       (std::vector<PageRun>{
           {0, 18 * kPage}, {63 * kPage, 2 * kPage}, {1000 * kPage, kPage}, {4095 * kPage, kPage}}));
-  EXPECT_TRUE(runs_of(std::vector<std::uint64_t>(3)).empty());
+  EXPECT_EQ(runs_of(words, 0).size(), 5U);
+  EXPECT_TRUE(runs_of(std::vector<std::uint64_t>(3), 16).empty());
+}
+
+TEST(Runs, HaveWhatIsWrittenBeforeWhatItIsReadWith) {
+  std::vector<std::uint64_t> touched(4);
+  std::vector<std::uint64_t> written(4);
+  touched[0] = 0b1111;
+  written[0] = 0b0110;
+  touched[1] = 1;
+  written[2] = 1;  // not touched now: of an earlier look
+  touched[3] = written[3] = std::uint64_t{1} << 63;
+  std::vector<PageRun> runs{{.offset = 7 * kPage, .size = kPage}};
+  add_runs(touched, written, runs);
+  EXPECT_EQ(runs, (std::vector<PageRun>{{7 * kPage, kPage},
+                                        {kPage, 2 * kPage, true},
+                                        {0, 4 * kPage},
+                                        {64 * kPage, kPage},
+                                        {255 * kPage, kPage, true},
+                                        {255 * kPage, kPage}}));
 }
 
 class Attached : public testing::Test {
@@ -112,9 +132,10 @@ class Attached : public testing::Test {
     return std::move(*memory);
   }
   std::shared_ptr<WorkingSet> attach(const memory::GuestMemory& memory,
-                                     std::array<std::byte, 16> id = {}) {
-    auto made =
-        WorkingSet::attach(*loop_, memory, path_, UniqueFd(::open(path_.c_str(), O_RDONLY)), id);
+                                     std::array<std::byte, 16> id = {},
+                                     memory::PageTable table = {}) {
+    auto made = WorkingSet::attach(*loop_, memory, path_, UniqueFd(::open(path_.c_str(), O_RDONLY)),
+                                   id, std::move(table));
     EXPECT_TRUE(made) << made.error().text();
     return *made;
   }
@@ -125,12 +146,21 @@ class Attached : public testing::Test {
     EXPECT_TRUE(memory::PageTable().present_pages(page, 0, word));
     return word[0] != 0;
   }
-  // What one load touches until it is noted.
-  void note(const std::vector<memory::GuestAddress>& addresses, std::array<std::byte, 16> id = {}) {
+  static bool own(const memory::GuestMemory& memory, memory::GuestAddress at) {
+    std::vector<std::uint64_t> word(1);
+    const auto slice = memory.slice(at, kPage);
+    EXPECT_TRUE(memory::PageTable().own_pages(slice->lend_for_reading(), 0, word));
+    return word[0] != 0;
+  }
+  // What one load reads, and writes, until it is noted.
+  void note(const std::vector<memory::GuestAddress>& addresses,
+            const std::vector<memory::GuestAddress>& written = {},
+            std::array<std::byte, 16> id = {}) {
     const memory::GuestMemory memory = map();
     const auto set = attach(memory, id);
     set->begin();
     for (const auto at : addresses) static_cast<void>(memory.read<std::uint32_t>(at));
+    for (const auto at : written) EXPECT_TRUE(memory.write(at, std::uint32_t{1}));
     for (int turns = 0; turns < 100 && !std::filesystem::exists(path_ + ".ws"); ++turns) {
       ASSERT_TRUE(loop_->run_once(100));
     }
@@ -143,7 +173,7 @@ class Attached : public testing::Test {
 
 TEST_F(Attached, WhatOneTouchedTheNextHas) {
   if (::access("/proc/self/pagemap", R_OK) != 0) GTEST_SKIP() << "no page table can be read here";
-  note({0, 65 * kMib});
+  note({0, 65 * kMib}, {65 * kMib + 2 * kPage, 65 * kMib + 400 * kPage});
   ASSERT_TRUE(std::filesystem::exists(path_ + ".ws"));
   EXPECT_FALSE(std::filesystem::exists(path_ + ".ws.new"));
   const memory::GuestMemory memory = map();
@@ -153,6 +183,50 @@ TEST_F(Attached, WhatOneTouchedTheNextHas) {
   EXPECT_TRUE(present(memory, 65 * kMib));
   EXPECT_TRUE(present(memory, 0));
   EXPECT_FALSE(present(memory, 66 * kMib));
+  EXPECT_FALSE(own(memory, 65 * kMib));
+  EXPECT_TRUE(own(memory, 65 * kMib + 2 * kPage));
+  EXPECT_FALSE(own(memory, 65 * kMib + 3 * kPage));
+  // What is the clone's own is what the file has.
+  EXPECT_EQ(*memory.read<std::uint32_t>(65 * kMib + 2 * kPage), 0x6d6d6d6dU);
+  const auto last = 65 * kMib + 400 * kPage;
+  for (int tries = 0; tries < 500 && !own(memory, last); ++tries) ::usleep(10'000);
+  EXPECT_TRUE(own(memory, last));
+}
+
+// As in a jail, which has no /proc.
+TEST_F(Attached, WithoutAPageTableWhatComesIntoThePageCacheIsNoted) {
+  // All of the file is there, as it was just written.
+  {
+    const memory::GuestMemory memory = map();
+    const auto set = attach(memory, {}, memory::PageTable::none());
+    set->begin();
+    for (int turns = 0; turns < 30; ++turns) ASSERT_TRUE(loop_->run_once(10));
+    EXPECT_FALSE(std::filesystem::exists(path_ + ".ws"));
+  }
+  const memory::GuestMemory memory = map();
+  const UniqueFd file(::open(path_.c_str(), O_RDWR));
+  ASSERT_EQ(::fsync(file.get()), 0);
+  ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+  ASSERT_EQ(::posix_fadvise(file.get(), 0, 0, POSIX_FADV_RANDOM), 0);
+  std::vector<unsigned char> cached(256);
+  const auto some = memory.slice(0, kMib)->lend_for_reading();
+  ASSERT_EQ(::mincore(some.iov_base, some.iov_len, cached.data()), 0);
+  if ((cached[0] & 1) != 0) GTEST_SKIP() << "its files do not leave this host's memory";
+  {
+    const auto set = attach(memory, {}, memory::PageTable::none());
+    set->begin();
+    ::usleep(500'000);  // until it has looked what is there
+    static_cast<void>(memory.read<std::uint32_t>(65 * kMib));
+    for (int turns = 0; turns < 100 && !std::filesystem::exists(path_ + ".ws"); ++turns) {
+      ASSERT_TRUE(loop_->run_once(100));
+    }
+  }
+  ASSERT_TRUE(std::filesystem::exists(path_ + ".ws"));
+  const memory::GuestMemory next = map();
+  const auto set = attach(next);
+  for (int tries = 0; tries < 500 && !present(next, 65 * kMib); ++tries) ::usleep(10'000);
+  EXPECT_TRUE(present(next, 65 * kMib));
+  EXPECT_FALSE(own(next, 65 * kMib));
 }
 
 TEST_F(Attached, AnotherSnapshotsIsMadeAnew) {
