@@ -37,11 +37,11 @@ class Client(http.client.HTTPConnection):
 
 
 class Monitor:
-    """Serves at `socket` until the `with` ends."""
+    """Serves at `socket` until the `with` ends. `command` stands before the monitor's."""
 
-    def __init__(self, directory, *flags):
+    def __init__(self, directory, *flags, command=()):
         self.socket = pathlib.Path(directory) / "api.sock"
-        self.process = subprocess.Popen([BIN / "mote-vmm", "--api-sock", self.socket, *flags], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([*command, BIN / "mote-vmm", "--api-sock", self.socket, *flags], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.pid = self.process.pid
 
