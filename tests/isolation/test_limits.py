@@ -49,29 +49,33 @@ def written(site, name):
     return os.stat(f"/proc/{site.pid}/root/{name}").st_size
 
 
-def test_a_file_grows_to_the_limit_and_no_further(world):
+@each_alone_too
+def test_a_file_grows_to_the_limit_and_no_further(world, others):
     for flags, most in ((), 64 * MIB), (("--resource-limit", f"fsize={4 * MIB}"), 4 * MIB):
-        with walls.jailed(world, *flags, monitor=()) as (intruder, site):
+        with walls.jailed(world, *flags, **others) as (intruder, site):
             answer = intruder.make("machine", write_much("/filled"), times=1024 if flags else 256)
             assert (answer.error == "EFBIG") == bool(flags), answer
             assert written(site, "filled") == (most if flags else 8 * MIB)
 
 
-def test_its_disk_grows_to_the_limit_and_no_further(world):
-    with walls.jailed(world, "--resource-limit", f"fsize={4 * MIB}", monitor=()) as (intruder, site):
+@each_alone_too
+def test_its_disk_grows_to_the_limit_and_no_further(world, others):
+    with walls.jailed(world, "--resource-limit", f"fsize={4 * MIB}", **others) as (intruder, site):
         disk = next(int(entry.name) for entry in pathlib.Path(f"/proc/{site.pid}/fd").iterdir() if os.readlink(entry).endswith("/disk"))
         answer = intruder.make("machine", [call("fallocate", disk, 0, 0, 64 * MIB)])
         assert answer.error == "EFBIG" and written(site, "disk") == MIB, answer
 
 
-def test_many_files_fill_no_more_than_the_jails_own_filesystem(world):
-    with walls.jailed(world, monitor=(), size=f"{16 * MIB}") as (intruder, site):
+@each_alone_too
+def test_many_files_fill_no_more_than_the_jails_own_filesystem(world, others):
+    with walls.jailed(world, **others, size=f"{16 * MIB}") as (intruder, site):
         answer = intruder.make("machine", write_much("/filled"), times=1024)
         assert answer.error == "ENOSPC" and written(site, "filled") < 16 * MIB, answer
 
 
-def test_descriptors(world):
-    with walls.jailed(world, monitor=()) as (intruder, site):
+@each_alone_too
+def test_descriptors(world, others):
+    with walls.jailed(world, **others) as (intruder, site):
         answer = intruder.make("machine", [call("openat", AT_CWD, "/guest", os.O_RDONLY)], times=10000)
         assert answer.error == "EMFILE", answer
         assert len(os.listdir(f"/proc/{site.pid}/fd")) == 2048
