@@ -93,6 +93,21 @@ def vmm(tmp_path):
     return harness.Vmm(tmp_path)
 
 
+@pytest.fixture
+def pool_of_huge_pages():
+    """160 of 2 MiB, which is more than such a test's guest takes."""
+    pool = pathlib.Path("/proc/sys/vm/nr_hugepages")
+    if not os.access(pool, os.W_OK):
+        pytest.skip(f"needs a pool of huge pages, and {pool} is not ours to write")
+    before = pool.read_text()
+    pool.write_text("160")
+    if int(pool.read_text()) < 160:
+        pool.write_text(before)
+        pytest.skip("this host's memory has no 160 huge pages in one piece each")
+    yield
+    pool.write_text(before)
+
+
 @pytest.fixture(autouse=True)
 def ends_in_time(request):
     """Every test: whatever it waits for, it does not wait for ever."""

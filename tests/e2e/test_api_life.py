@@ -329,6 +329,19 @@ def test_all_of_a_life(kernel, tmp_path):
         assert counted(tmp_path / "metrics")["i8042"]["reset_count"] == 1
 
 
+def test_huge_pages_are_plugged_in(kernel, tmp_path, pool_of_huge_pages):
+    make_initrd(tmp_path / "initrd", "echo up=yes\nwhile true; do sleep 1; done\n")
+    with monitor(tmp_path) as vm:
+        vm.api.put_machine_config(vcpu_count=1, mem_size_mib=128, huge_pages="2M")
+        vm.api.put_boot_source(kernel_image_path=str(kernel), initrd_path="initrd", boot_args="console=ttyS0 reboot=k panic=-1 quiet")
+        vm.api.put_memory_hotplug(total_size_mib=256, slot_size_mib=128, block_size_mib=2)
+        vm.api.act("InstanceStart")
+        vm.wait_for(lambda: "up=yes" in vm.said()["stdout"], "the guest")
+        for size in (128, 0):
+            vm.api.patch_memory_hotplug(size)
+            vm.wait_for(lambda: vm.api.memory_hotplug()["plugged_size_mib"] == size, f"{size} MiB that are plugged in")
+
+
 @pytest.mark.reference
 def test_ctrl_alt_del(reference_kernel, tmp_path):
     """A kernel with virtual terminals restarts when these keys are pressed, and that is the monitor's end."""

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import pathlib
 
 import pytest
 
@@ -173,21 +172,6 @@ def test_data_of_disks(vmm, kernel, tmp_path, engine):
     expected = data[:3 << 16] + data[1 << 16:6 << 16] + data[8 << 16:]
     assert (tmp_path / "b").read_bytes() == expected
     assert (tmp_path / "a").read_bytes() == data
-
-
-@pytest.fixture
-def pool_of_huge_pages():
-    """160 of 2 MiB, which is more than the guest of the test below takes."""
-    pool = pathlib.Path("/proc/sys/vm/nr_hugepages")
-    if not os.access(pool, os.W_OK):
-        pytest.skip(f"needs a pool of huge pages, and {pool} is not ours to write")
-    before = pool.read_text()
-    pool.write_text("160")
-    if int(pool.read_text()) < 160:
-        pool.write_text(before)
-        pytest.skip("this host's memory has no 160 huge pages in one piece each")
-    yield
-    pool.write_text(before)
 
 
 def test_huge_pages_of_the_pool(vmm, kernel, initrd, pool_of_huge_pages):

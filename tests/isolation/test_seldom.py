@@ -33,6 +33,15 @@ def test_it_logs_to_a_socket(tmp_path, kind):
         assert b":DEBUG" in ours.recv(1 << 16)
 
 
+def test_it_writes_a_layer_without_an_api(tmp_path):
+    """Which has one that writes it: it is locked."""
+    (tmp_path / "base").write_bytes(bytes(1 << 20))
+    subprocess.run([api.BIN / "mote", "layer", "create", tmp_path / "layer", tmp_path / "base"], check=True, capture_output=True)
+    drive = {"drive_id": "disk", "path_on_host": str(tmp_path / "layer"), "is_root_device": False, "format": "overlay", "layers": [str(tmp_path / "base")]}
+    run = subprocess.run([api.BIN / "mote-vmm", "--no-api", *configure(tmp_path, "hello", drives=[drive]), "--exit-port"], capture_output=True, timeout=PATIENCE)
+    assert run.returncode == 0, run
+
+
 def expect_done(client, method, path, body):
     client.request(method, path, json.dumps(body))
     answer = client.getresponse()
