@@ -63,6 +63,15 @@ class Connection : public boost::intrusive::list_base_hook<
   // A packet of the guest that is no request. `payload` has header.len bytes at least.
   [[nodiscard]] Outcome receive(const Header& header, ChainReader& payload);
   [[nodiscard]] Outcome ready(Ready ready);
+  // Whether the host's program may say something of which this side does not know yet; then,
+  // whether it has.
+  bool hears_host() const {
+    return state_ == State::kOpen && host_sends_ && guest_takes_data() && credit() > 0 &&
+           !readable_ && !hung_up_;
+  }
+  bool host_has_data() { return stream_->waiting(); }
+  // After such a look: the program may know by now what was read.
+  void release() { stream_->release(); }
   // The deadline has passed.
   [[nodiscard]] Outcome expire() const;
 

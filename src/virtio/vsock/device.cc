@@ -33,7 +33,7 @@ Result<std::unique_ptr<Vsock>> make(const VsockConfig& config, const DeviceServi
 
 Vsock::Vsock(std::uint32_t guest_cid, std::unique_ptr<vsock::HostBackend> backend,
              const Limits& limits)
-    : limits_(limits), backend_(std::move(backend)) {
+    : limits_(limits), backend_(std::move(backend)), answers_(limits.answer_window) {
   common_.guest_cid = guest_cid;
   common_.times = limits.times;
 }
@@ -109,6 +109,7 @@ void Vsock::reset() {
   connections_.clear();
   common_.metrics.conns_removed += gone;
   resets_.clear();
+  asked_.reset();
   reset_to_announce_ = false;
 }
 
@@ -164,6 +165,7 @@ void Vsock::serve_tx() {
     }
   } while (tx_->enable_notifications());
   const bool few = taken_ < tx_->size() / 4U;
+  if (few) await_answer();
   if (!few || !rx_ || limits_.tx_delay == limits_.tx_delay.zero()) return flush();
   if (taken_ > 0 && !flush_armed_) flush_armed_ = flush_timer_.set(limits_.tx_delay).has_value();
 }
@@ -201,6 +203,7 @@ void Vsock::dispatch(const Header& header, ChainReader& payload) {
   const Ports ports{.host = header.dst_port, .guest = header.src_port};
   if (const auto found = connections_.find(ports); found != connections_.end()) {
     Connection& connection = *found->second;
+    if (header.op == VIRTIO_VSOCK_OP_RW) asks(ports);
     return settle(connection, connection.receive(header, payload));
   }
   if (header.op == VIRTIO_VSOCK_OP_REQUEST) return connect_to_host(header);
@@ -324,6 +327,7 @@ void Vsock::begin(std::unique_ptr<Connection> owned) {
   connections_.emplace(connection.ports(), std::move(owned));
   ++common_.metrics.conns_added;
   const Outcome outcome = connection.begin([this, &connection](vsock::Ready ready) {
+    if (ready.readable) heard(connection.ports());
     // Ends this listener, where the connection ends.
     settle(connection, connection.ready(ready));
     fill_rx();

@@ -10,9 +10,11 @@
 #include <deque>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <unordered_map>
 
 #include "virtio/device.h"
+#include "virtio/vsock/answer_pace.h"
 #include "virtio/vsock/config.h"
 #include "virtio/vsock/connection.h"
 #include "virtio/vsock/host.h"
@@ -40,6 +42,10 @@ class Vsock final : public Device {
     // How long a packet that was taken may wait to be given back together with the next one for the
     // guest: an answer mostly follows, and then one interrupt is for both. 0: not at all.
     std::chrono::nanoseconds tx_delay = std::chrono::milliseconds(1);
+    // How long an answer of a host program is looked for at most, in nanoseconds; 0: not at all. A
+    // processor that looks must not be the one that the program runs on.
+    std::uint64_t answer_window =
+        std::thread::hardware_concurrency() > 1 ? vsock::AnswerPace::kMostWindow : 0;
   };
 
   // Checks `config` and makes its socket.
@@ -94,6 +100,10 @@ class Vsock final : public Device {
   void give(Chain chain);
   void owe_reset(const Reset& reset);
   void announce_reset();
+  // Answers, in answers.cc
+  void asks(const vsock::Ports& ports);
+  void heard(const vsock::Ports& ports);
+  void await_answer();
   // Connections
   void newcomer(std::unique_ptr<vsock::HostStream> stream, std::uint32_t port);
   void begin(std::unique_ptr<Connection> connection);
@@ -121,6 +131,8 @@ class Vsock final : public Device {
   std::uint32_t taken_ = 0;  // packets that the driver has not got back
   EventLoop::Timer flush_timer_;
   bool flush_armed_ = false;
+  std::optional<vsock::Ports> asked_;  // whose host program was given data last, and is silent yet
+  vsock::AnswerPace answers_;
 };
 
 }  // namespace mote::virtio

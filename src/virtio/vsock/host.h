@@ -33,6 +33,11 @@ class HostStream {
   // Fills `buffers` with what is there: how many bytes, 0 at the end of the stream, nullopt where
   // it would block.
   virtual Result<std::optional<std::size_t>> read(std::span<const iovec> buffers) = 0;
+  // Whether read() would say something else than that it would block: a look, cheap enough to
+  // repeat. What read() then takes may stay in the program's eyes until release() or the next
+  // read().
+  virtual bool waiting() = 0;
+  virtual void release() = 0;
   // Takes what it can of `buffers`: how many bytes, nullopt where it would block.
   virtual Result<std::optional<std::size_t>> write(std::span<const iovec> buffers) = 0;
   // No more is written: the host reads the end. / No more is read: the host's writes fail.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,6 +50,9 @@ struct FakeEnd {
   std::optional<bool> wants_read;  // empty: unwatched
   bool wants_write = false;
   int reads = 0;
+  int looks = 0;
+  int releases = 0;
+  std::function<void()> on_look;
   vsock::HostStream::Listener listener;
 };
 using End = std::shared_ptr<FakeEnd>;
@@ -80,6 +84,12 @@ class FakeStream final : public vsock::HostStream {
     end_->incoming.erase(0, done);
     return done;
   }
+  bool waiting() override {
+    ++end_->looks;
+    if (end_->on_look) end_->on_look();
+    return !end_->fail_reads && (!end_->incoming.empty() || end_->ended || end_->hung_up);
+  }
+  void release() override { ++end_->releases; }
   Result<std::optional<std::size_t>> write(std::span<const iovec> buffers) override {
     if (end_->fail_writes || end_->hung_up) return fail(ErrorKind::kIo, "the fake stream fails");
     std::size_t done = 0;

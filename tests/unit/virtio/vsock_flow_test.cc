@@ -171,6 +171,85 @@ TEST_F(VsockFlow, WhatWasTakenComesBackWithTheAnswerOrSoon) {
   driver_->resume();
 }
 
+TEST_F(VsockFlow, AProgramThatAnswersAtOnceIsLookedFor) {
+  using namespace std::chrono_literals;
+  build({.times = {}, .tx_delay = 1s, .answer_window = 1'000'000'000});
+  const End end = guest_dials(1, 2);
+  driver_->take();
+  // It is not known for that yet.
+  driver_->offer(packet(kRw, 1, 2), "ping");
+  EXPECT_EQ(end->looks, 0);
+  end->incoming = "pong";
+  run_host();
+  EXPECT_EQ(driver_->one().payload, "pong");
+  // Once its answers have been quick for a while, it is.
+  end->on_look = [&] { end->incoming = "at once"; };
+  for (int i = 0; end->looks == 0; ++i) {
+    ASSERT_LT(i, 50);
+    driver_->offer(packet(kRw, 1, 2), "ping");
+    if (end->looks == 0) end->incoming = "soon";
+    run_host();
+    EXPECT_EQ(driver_->one().payload, end->looks == 0 ? "soon" : "at once");
+  }
+  end->on_look = [&] {
+    if (end->looks > 5) end->incoming = "at once";
+  };
+  driver_->offer(packet(kRw, 1, 2), "ping");
+  EXPECT_GT(end->looks, 5);
+  EXPECT_EQ(driver_->one().payload, "at once") << "without a turn of the loop";
+  EXPECT_EQ(end->releases, 2);
+  // Not by one that the guest has no room to hear.
+  const int before = end->looks;
+  vsock::Header full = packet(kRw, 1, 2);
+  full.buf_alloc = 0;
+  driver_->offer(full, "ping");
+  EXPECT_EQ(end->looks, before);
+  driver_->offer(packet(VIRTIO_VSOCK_OP_CREDIT_UPDATE, 1, 2));
+  // Its end is an answer as well.
+  end->on_look = [&] { end->ended = true; };
+  driver_->offer(packet(kRw, 1, 2), "ping");
+  EXPECT_EQ(driver_->one().header.op, kShutdown);
+  // After which there is nothing to look for.
+  const int looks = end->looks;
+  driver_->offer(packet(kRw, 1, 2), "ping");
+  EXPECT_EQ(end->looks, looks);
+}
+
+TEST(VsockAnswerPace, LooksForQuickAnswersAlone) {
+  vsock::AnswerPace pace(1000);
+  EXPECT_EQ(pace.look_until(), 0U) << "nothing is known";
+  for (int i = 0; i < 20; ++i) {
+    pace.asked(0);
+    pace.answered(100);
+  }
+  pace.asked(5000);
+  EXPECT_GT(pace.look_until(), 5100U);
+  EXPECT_LE(pace.look_until(), 6000U);
+  // In vain: ever more seldom, and never not at all.
+  std::vector<int> pauses;
+  for (int looks = 0; looks < 5; ++looks) {
+    pace.dry();
+    int pause = 0;
+    while (pace.look_until() == 0) ++pause;
+    pauses.push_back(pause);
+  }
+  EXPECT_EQ(pauses, (std::vector<int>{1, 3, 7, 15, 31}));
+  pace.came();
+  pace.dry();
+  EXPECT_EQ(pace.look_until(), 0U);
+  EXPECT_GT(pace.look_until(), 0U);
+  // One that has become slow is not looked for.
+  for (int i = 0; i < 20; ++i) {
+    pace.asked(0);
+    pace.answered(1'000'000);
+  }
+  EXPECT_EQ(pace.look_until(), 0U);
+  vsock::AnswerPace never(0);
+  never.asked(0);
+  never.answered(0);
+  EXPECT_EQ(never.look_until(), 0U);
+}
+
 TEST_F(VsockFlow, WhereOneInterruptTellsOfAllQueuesAnAnswerIsOne) {
   using namespace std::chrono_literals;
   build({.times = {}, .tx_delay = 1s});

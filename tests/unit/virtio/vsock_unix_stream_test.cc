@@ -1,8 +1,13 @@
 // vsock over real Unix sockets: streams of the guest and of host programs, and their ends.
 #include <gtest/gtest.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <thread>
 
+#include "virtio/vsock/unix/stream.h"
 #include "virtio/vsock_program.h"
 
 namespace mote::virtio::test {
@@ -36,6 +41,121 @@ TEST_F(VsockUnixTest, TheGuestReachesAServiceOfTheHost) {
   EXPECT_EQ(guest_hears(), kToldEnd) << "both have ended: the other direction is over, too";
   driver_->send(packet(VIRTIO_VSOCK_OP_RST, 1234, 9));
   EXPECT_EQ(device_->connections(), 0U);
+}
+
+// The host's program at one end, and at the other a stream that is looked at before it is read.
+class UnixStreamLooks : public testing::Test {
+ protected:
+  UnixStreamLooks() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) < 0) {
+      throw std::runtime_error("socketpair");
+    }
+    program_ = UniqueFd(ends[0]);
+    stream_.emplace(UniqueFd(ends[1]), *loop_, false);
+  }
+  void say(std::string_view text) {
+    ASSERT_EQ(::send(program_.get(), text.data(), text.size(), MSG_NOSIGNAL), text.size());
+  }
+  // In buffers of one byte and of the rest.
+  std::string read(std::size_t most) {
+    std::string text(most, '?');
+    const iovec buffers[] = {{.iov_base = text.data(), .iov_len = 1},
+                             {.iov_base = text.data() + 1, .iov_len = most - 1}};
+    const auto got = stream_->read(buffers);
+    if (!got) return got.error().text();
+    if (!*got) return "<nothing>";
+    return text.substr(0, **got);
+  }
+  // Whether the program knows that all was read.
+  bool all_gone() {
+    int left = 0;
+    EXPECT_EQ(::ioctl(program_.get(), SIOCOUTQ, &left), 0);
+    return left == 0;
+  }
+
+  std::unique_ptr<EventLoop> loop_ = std::move(*EventLoop::create());
+  UniqueFd program_;
+  std::optional<vsock::UnixStream> stream_;
+};
+
+TEST_F(UnixStreamLooks, AShortAnswerIsReadBeforeTheProgramHearsOfIt) {
+  EXPECT_FALSE(stream_->waiting());
+  EXPECT_EQ(read(10), "<nothing>");
+  say("pong");
+  EXPECT_TRUE(stream_->waiting());
+  EXPECT_TRUE(stream_->waiting()) << "a look takes nothing";
+  EXPECT_EQ(read(10), "pong");
+  EXPECT_FALSE(all_gone());
+  EXPECT_FALSE(stream_->waiting()) << "it has been read";
+  stream_->release();
+  EXPECT_TRUE(all_gone());
+  EXPECT_EQ(read(10), "<nothing>");
+  // What comes behind it, before and after release().
+  say("one");
+  EXPECT_TRUE(stream_->waiting());
+  say("two");
+  EXPECT_EQ(read(10), "one");
+  EXPECT_EQ(read(10), "two");
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(UnixStreamLooks, WhatIsCutShortGoesOn) {
+  say("in two pieces");
+  EXPECT_TRUE(stream_->waiting());
+  EXPECT_EQ(read(6), "in two");
+  stream_->release();
+  EXPECT_EQ(read(100), " pieces");
+  // A look that led to nothing.
+  say("later");
+  EXPECT_TRUE(stream_->waiting());
+  stream_->release();
+  say(" on");
+  EXPECT_EQ(read(100), "later on");
+}
+
+TEST_F(UnixStreamLooks, ALongAnswerIsReadAsEver) {
+  const std::string text(1000, 'x');
+  say(text);
+  EXPECT_TRUE(stream_->waiting());
+  EXPECT_EQ(read(2000), text);
+  EXPECT_TRUE(all_gone());
+}
+
+TEST_F(UnixStreamLooks, AnEndIsSeenBehindWhatWasSaid) {
+  say("bye");
+  EXPECT_TRUE(stream_->waiting());
+  program_.reset();
+  EXPECT_EQ(read(10), "bye");
+  stream_->release();
+  EXPECT_TRUE(stream_->waiting());
+  EXPECT_EQ(read(10), "");
+}
+
+TEST_F(VsockUnixTest, AnswersThatComeAtOnceAreWholeAndInOrder) {
+  Program service;
+  service.listen(path_ + "_7");
+  driver_->send(packet(VIRTIO_VSOCK_OP_REQUEST, 7, 9));
+  driver_->take();
+  Program accepted = service.accept();
+  std::jthread echo([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      if (const std::string heard = accepted.hear(); !heard.empty()) accepted.say(heard);
+    }
+  });
+  // About as many bytes as a look remembers, and more.
+  constexpr std::size_t kSizes[] = {1, 2, 100, 127, 128, 129, 1, 700};
+  for (int round = 0; round < 120; ++round) {
+    std::string text(kSizes[round % std::size(kSizes)], 'a');
+    for (char& c : text) c = static_cast<char>('a' + ((&c - text.data() + round) % 26));
+    guest_says({.host = 7, .guest = 9}, text);
+    std::string heard;
+    for (int turns = 0; heard.size() < text.size() && turns < 100'000; ++turns) {
+      heard += guest_hears();
+      if (heard.size() < text.size()) turn(1);
+    }
+    ASSERT_EQ(heard, text) << round;
+  }
 }
 
 TEST_F(VsockUnixTest, ServicesThatAreNotThere) {

@@ -79,11 +79,15 @@ TEST_F(VsockUnixTest, ClientsThatKeepSilentAreClosedInTime) {
   build({.patience = 30ms});
   Program silent;
   Program half;
+  const auto began = vsock::Clock::now();
   ASSERT_TRUE(silent.connect(path_));
   ASSERT_TRUE(half.connect(path_));
   half.say("CONNECT 5");
   wait(15ms);
-  EXPECT_EQ(silent.hear(), "");
+  const std::string early = silent.hear();
+  if (vsock::Clock::now() - began < 30ms) {  // a busy host may be later than that
+    EXPECT_EQ(early, "");
+  }
   wait(40ms);
   EXPECT_EQ(silent.hear(), "<end>");
   EXPECT_EQ(half.hear(), "<end>");

@@ -3,7 +3,9 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 
 namespace mote::virtio::vsock {
 namespace {
@@ -30,9 +32,56 @@ msghdr message_of(std::span<const iovec> buffers) {
 }  // namespace
 
 Result<std::optional<std::size_t>> UnixStream::read(std::span<const iovec> buffers) {
+  MOTE_CHECK(catch_up());
+  if (glanced_ > 0) return read_glanced(buffers);
   msghdr message = message_of(buffers);
   return transfer("read from a host program",
                   [&] { return ::recvmsg(fd_.get(), &message, MSG_DONTWAIT); });
+}
+
+// Taking bytes from a socket wakes a program that sleeps in a read of its own, as it has room to
+// write again; where it runs on this processor, it runs first. So a short answer is copied, handed
+// out from here, and taken from the socket once the guest has been told (release()).
+bool UnixStream::waiting() {
+  glanced_ = 0;
+  if (owed_ > 0) return false;  // only read() can say what is there
+  const iovec buffer{.iov_base = glance_.data(), .iov_len = glance_.size()};
+  msghdr message = message_of({&buffer, 1});
+  const ssize_t count = ::recvmsg(fd_.get(), &message, MSG_DONTWAIT | MSG_PEEK);
+  // A longer one is not worth a copy.
+  if (count > 0 && std::cmp_less(count, kGlance)) glanced_ = static_cast<std::size_t>(count);
+  return count >= 0;
+}
+
+std::size_t UnixStream::read_glanced(std::span<const iovec> buffers) {
+  std::span<const std::byte> left(glance_.data(), glanced_);
+  for (const iovec& buffer : buffers) {
+    const auto here = left.first(std::min(buffer.iov_len, left.size()));
+    std::ranges::copy(here, static_cast<std::byte*>(buffer.iov_base));
+    left = left.subspan(here.size());
+  }
+  owed_ = std::exchange(glanced_, 0) - left.size();
+  return owed_;
+}
+
+void UnixStream::release() {
+  glanced_ = 0;
+  static_cast<void>(catch_up());
+}
+
+// Nobody else takes bytes from this socket, so they are there; an error keeps them from being
+// handed out twice.
+Result<void> UnixStream::catch_up() {
+  while (owed_ > 0) {
+    const iovec buffer{.iov_base = glance_.data(), .iov_len = owed_};
+    msghdr message = message_of({&buffer, 1});
+    MOTE_TRY(const auto count, transfer("read from a host program", [&] {
+               return ::recvmsg(fd_.get(), &message, MSG_DONTWAIT);
+             }));
+    if (count.value_or(0) == 0) return fail(ErrorKind::kIo, "a host program's bytes are gone");
+    owed_ -= *count;
+  }
+  return {};
 }
 
 Result<std::optional<std::size_t>> UnixStream::write(std::span<const iovec> buffers) {
