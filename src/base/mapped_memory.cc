@@ -39,22 +39,34 @@ Result<MappedMemory> MappedMemory::map_aligned(std::size_t size, std::size_t ali
   if (size > SIZE_MAX - alignment) {
     return fail(ErrorKind::kResource, "{} bytes are more than an address space holds", size);
   }
-  // Reserve enough to find an aligned start inside, lay the mapping over it and give the ends back.
-  void* reserved = ::mmap(nullptr, size + alignment, PROT_NONE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (reserved == MAP_FAILED) return fail_errno(errno, "reserve {} bytes of addresses", size);
-  auto* begin = static_cast<std::byte*>(reserved);
-  const std::size_t lead =
-      (alignment - reinterpret_cast<std::uintptr_t>(begin) % alignment) % alignment;
+  const auto behind_boundary = [&](const std::byte* start) {
+    return reinterpret_cast<std::uintptr_t>(start) % alignment;
+  };
+  const auto reserve = [](std::size_t room) {
+    return static_cast<std::byte*>(
+        ::mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+  };
+  // Linux lays what is large at a huge page's boundary (from 6.7 on), and nothing needs to be
+  // given back. Else reserve enough to find an aligned start inside, lay the mapping over it and
+  // give the ends back.
+  std::size_t spare = 0;
+  std::byte* begin = reserve(size);
+  if (begin != MAP_FAILED && behind_boundary(begin) != 0) {
+    ::munmap(begin, size);
+    spare = alignment;
+    begin = reserve(size + spare);
+  }
+  if (begin == MAP_FAILED) return fail_errno(errno, "reserve {} bytes of addresses", size);
+  const std::size_t lead = (alignment - behind_boundary(begin)) % alignment;
   void* data =
       ::mmap(begin + lead, size, protection, flags | MAP_FIXED, fd, static_cast<off_t>(offset));
   if (data == MAP_FAILED) {
     const int code = errno;
-    ::munmap(begin, size + alignment);
+    ::munmap(begin, size + spare);
     return fail_errno(code, "map {} bytes", size);
   }
   if (lead > 0) ::munmap(begin, lead);
-  if (alignment > lead) ::munmap(begin + lead + size, alignment - lead);
+  if (spare > lead) ::munmap(begin + lead + size, spare - lead);
   return MappedMemory(static_cast<std::byte*>(data), size);
 }
 

@@ -1,6 +1,7 @@
 #include "arch/x86_64/vcpu_state.h"
 
 #include <algorithm>
+#include <cstring>
 #include <iterator>
 
 namespace mote::arch {
@@ -34,6 +35,36 @@ Result<void> restore_xsave(const kvm::Vcpu& vcpu, const kvm::Vm& vm,
   std::vector<std::byte> area = saved;
   area.resize(wanted);
   return vcpu.set_xsave(area);
+}
+
+// Each call makes KVM load the vCPU; what its reset leaves just so needs none (SDM volume 3A,
+// "Processor States Following Power-up, Reset, or INIT").
+bool is_reset(const kvm_xcrs& xcrs) {
+  constexpr std::uint64_t kFpuAlone = 1;
+  return xcrs.nr_xcrs == 1 && xcrs.flags == 0 && xcrs.xcrs[0].xcr == 0 &&
+         xcrs.xcrs[0].value == kFpuAlone;
+}
+bool is_reset(const kvm_debugregs& registers) {
+  constexpr std::uint64_t kDr6 = 0xffff0ff0;
+  constexpr std::uint64_t kDr7 = 0x400;
+  return std::ranges::all_of(registers.db, [](std::uint64_t address) { return address == 0; }) &&
+         registers.dr6 == kDr6 && registers.dr7 == kDr7 && registers.flags == 0;
+}
+
+// Whether the APIC's timer goes by the deadline: else KVM takes no heed of what it is set to.
+bool uses_deadline(const kvm_lapic_state& lapic) {
+  constexpr std::size_t kLvtTimer = 0x320;
+  constexpr std::uint32_t kMode = 3 << 17;
+  constexpr std::uint32_t kByDeadline = 2 << 17;
+  std::uint32_t timer = 0;
+  std::memcpy(&timer, lapic.regs + kLvtTimer, sizeof timer);
+  return (timer & kMode) == kByDeadline;
+}
+
+// Of a vCPU whose TSC nobody has set. The VM is asked where it knows, as asking a vCPU makes KVM
+// load it.
+Result<std::uint32_t> host_tsc_khz(const kvm::Vcpu& vcpu, const kvm::Vm& vm) {
+  return vm.check(KVM_CAP_VM_TSC_CONTROL) != 0 ? vm.tsc_khz() : vcpu.tsc_khz();
 }
 
 // All but the TSC, which start_tsc() sets, and its deadline.
@@ -73,7 +104,7 @@ Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const k
   // before its deadline, which KVM arms by it; the LAPIC after the special registers, which hold
   // its base; the events last, as the others may raise some.
   MOTE_CHECK(vcpu.set_cpuid(state.cpuid));
-  MOTE_TRY(const std::uint32_t host_khz, vcpu.tsc_khz());
+  MOTE_TRY(const std::uint32_t host_khz, host_tsc_khz(vcpu, vm));
   if (host_khz != state.tsc_khz) {
     MOTE_CHECK_WITHIN(vcpu.set_tsc_khz(state.tsc_khz),
                       "run the guest's TSC at {} kHz on a host of {} kHz", state.tsc_khz, host_khz);
@@ -81,15 +112,16 @@ Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const k
   MOTE_CHECK(vcpu.set_mp_state(state.mp_state));
   MOTE_CHECK(vcpu.set_regs(state.regs));
   MOTE_CHECK(vcpu.set_sregs(state.sregs));
-  MOTE_CHECK(vcpu.set_xcrs(state.xcrs));
+  if (!is_reset(state.xcrs)) MOTE_CHECK(vcpu.set_xcrs(state.xcrs));
   MOTE_CHECK(restore_xsave(vcpu, vm, state.xsave));
-  MOTE_CHECK(vcpu.set_debugregs(state.debugregs));
+  if (!is_reset(state.debugregs)) MOTE_CHECK(vcpu.set_debugregs(state.debugregs));
   MOTE_CHECK(vcpu.set_lapic(state.lapic));
   MOTE_CHECK(restore_msrs(vcpu, state.msrs));
   if (const auto* tsc = find_msr(state.msrs, kMsrTsc)) {
     MOTE_CHECK(start_tsc(vcpu, vm, clock, tsc->data, state.tsc_khz, host_khz));
   }
-  if (const auto* deadline = find_msr(state.msrs, kMsrTscDeadline)) {
+  const auto* const deadline = find_msr(state.msrs, kMsrTscDeadline);
+  if (deadline != nullptr && uses_deadline(state.lapic)) {
     MOTE_CHECK(vcpu.set_msrs(std::span(deadline, 1)));
   }
   return vcpu.set_events(state.events);
