@@ -1,7 +1,9 @@
 """Two clones of one snapshot, loaded an hour later, each on a layer of its own over one image: they know who they are (address, name and
-hardware address, from their metadata), when they are, and share no random numbers; what one writes, no other sees."""
+hardware address, from their metadata), when they are, and share no random numbers; what one writes, no other sees.
+One is loaded through its API, the other by its command line."""
 
 import contextlib
+import json
 import os
 import re
 import subprocess
@@ -48,11 +50,11 @@ while true; do sleep 0.2; ip route replace {SERVICE} dev eth0 2>/dev/null; done
 
 
 class Monitor:
-    def __init__(self, directory, name):
+    def __init__(self, directory, name, *flags):
         self.serial = directory / f"{name}.serial"
         self.log = open(directory / f"{name}.out", "wb")
         socket = directory / f"{name}.sock"
-        self.process = subprocess.Popen(jailing.served(program("mote-vmm"), directory, "--api-sock", socket, "--id", name), stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen(jailing.served(program("mote-vmm"), directory, "--api-sock", socket, "--id", name, *flags), stdin=subprocess.DEVNULL,
                                         stdout=self.log, stderr=self.log)
         self.until(socket.exists, "the socket")
         self.api = Client(socket, timeout=BOOT_SECONDS)
@@ -118,13 +120,17 @@ def start(directory, kernel):
     return first
 
 
-def load(directory, clone, number, **more):
-    clone.api.ask("PUT", "/snapshot/load", {
+def load_of(directory, name, number, **more):
+    return {
         "snapshot_path": str(directory / "state"), "mem_backend": {"backend_type": "File", "backend_path": str(directory / "memory")},
         "resume_vm": True, "network_overrides": [{"iface_id": "eth0", "host_dev_name": f"mclones{number}", "guest_mac": f"06:00:ac:10:01:0{number}"}],
         "drive_overrides": [{"drive_id": "data", "path_on_host": str(directory / f"clone{number}.layer")}],
-        "serial": {"serial_out_path": str(clone.serial)},
-        "mmds": {"name": f"clone{number}", "address": f"10.96.0.1{number}", "mac": f"06:00:ac:10:01:0{number}"}, **more})  # fmt: skip
+        "serial": {"serial_out_path": str(directory / f"{name}.serial")},
+        "mmds": {"name": f"clone{number}", "address": f"10.96.0.1{number}", "mac": f"06:00:ac:10:01:0{number}"}, **more}  # fmt: skip
+
+
+def load(directory, clone, name, number, **more):
+    clone.api.ask("PUT", "/snapshot/load", load_of(directory, name, number, **more))
 
 
 def check_clone(clone, number, told, was_behind):
@@ -150,12 +156,12 @@ def test_clones_know_who_and_when_they_are(tmp_path, kernel):
         assert "sealed" in layer("info", sealed[1]) and layer("check", *sealed[1:], sealed[0]) == ""
         skip_an_hour(1)
         try:
-            with Monitor(tmp_path, "one") as one, Monitor(tmp_path, "two") as two:
+            by_command_line = ["--load", json.dumps(load_of(tmp_path, "two", 2, clock_realtime=True))]
+            with Monitor(tmp_path, "one") as one, Monitor(tmp_path, "two", *by_command_line) as two:
                 with pytest.raises(ApiError) as refused:
-                    load(tmp_path, one, 1, drive_overrides=[])
+                    load(tmp_path, one, "one", 1, drive_overrides=[])
                 assert "name a path" in refused.value.message
-                load(tmp_path, one, 1)
-                load(tmp_path, two, 2, clock_realtime=True)
+                load(tmp_path, one, "one", 1)
                 told = [one.facts(), two.facts()]
                 check_clone(one, 1, told[0], was_behind=IN_LAB)
                 check_clone(two, 2, told[1], was_behind=False)

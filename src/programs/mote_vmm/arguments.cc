@@ -24,7 +24,7 @@ using Target =
     std::variant<bool Arguments::*, std::string Arguments::*, std::uint64_t Arguments::*,
                  std::optional<std::string> Arguments::*, std::optional<int> Arguments::*,
                  std::optional<std::uint64_t> Arguments::*, std::vector<std::string> Arguments::*,
-                 Unbuilt>;
+                 std::vector<int> Arguments::*, Unbuilt>;
 
 struct Flag {
   std::string_view name;
@@ -40,6 +40,11 @@ constexpr std::array kFlags{
     Flag{"--no-api", "", "Serve no API; the machine comes from --config-file.", &Arguments::no_api},
     Flag{"--config-file", "FILE", "The machine, as JSON in Firecracker's form.",
          &Arguments::config_file},
+    Flag{"--load", "LOAD",
+         "Go on from a snapshot: what PUT /snapshot/load takes, or a file with it.",
+         &Arguments::load},
+    Flag{"--load-fd", "N", "A descriptor for it: first the state's, then those of memory.",
+         &Arguments::load_fd, true},
     Flag{"--id", "ID", "Name of the microVM in the log (default: anonymous-instance).",
          &Arguments::id},
     Flag{"--http-api-max-payload-size", "N", "Most bytes of a request's body (default: 51200).",
@@ -144,6 +149,9 @@ struct Set {
   Result<void> operator()(std::optional<int> Arguments::* target) const {
     return take(descriptor(value), into.*target);
   }
+  Result<void> operator()(std::vector<int> Arguments::* target) const {
+    return take(descriptor(value), (into.*target).emplace_back());
+  }
   Result<void> operator()(std::uint64_t Arguments::* target) const {
     return take(read_number(value), into.*target);
   }
@@ -177,9 +185,11 @@ Result<void> check_shell(const Arguments& arguments) {
     return refuse("{} lacks --shell, of which it says what is expected",
                   arguments.shell_vcpu_count ? "--shell-vcpu-count" : "--shell-mem-size-mib");
   }
-  if (arguments.no_api || arguments.config_file) {
+  if (arguments.no_api || arguments.config_file || arguments.load) {
     return refuse("--shell waits for a load through the API: it does not go with {}",
-                  arguments.no_api ? "--no-api" : "--config-file");
+                  arguments.no_api        ? "--no-api"
+                  : arguments.config_file ? "--config-file"
+                                          : "--load");
   }
   const std::uint64_t vcpus = arguments.shell_vcpu_count.value_or(1);
   const std::uint64_t mib = arguments.shell_mem_size_mib.value_or(128);
@@ -193,10 +203,29 @@ Result<void> check_shell(const Arguments& arguments) {
   return {};
 }
 
+Result<void> check_load(const Arguments& arguments) {
+  if (arguments.load && arguments.config_file) {
+    return refuse(
+        "--load and --config-file contradict each other: a snapshot has its configuration");
+  }
+  if (!arguments.load && !arguments.load_fd.empty()) {
+    return refuse("--load-fd lacks --load, whose backend_type Descriptors takes descriptors");
+  }
+  for (auto it = arguments.load_fd.begin(); it != arguments.load_fd.end(); ++it) {
+    if (*it <= 2) return refuse("--load-fd is {}, which is one of the standard streams", *it);
+    if (std::find(arguments.load_fd.begin(), it, *it) != it || arguments.console_fd == *it ||
+        arguments.end_fd == *it) {
+      return refuse("--load-fd is {}, as is another flag; each must have its own descriptor", *it);
+    }
+  }
+  return {};
+}
+
 Result<void> check_together(const Arguments& arguments) {
   MOTE_CHECK(check_id(arguments.id));
-  if (arguments.no_api && !arguments.config_file) {
-    return refuse("--no-api lacks --config-file FILE, which says what machine to run");
+  if (arguments.no_api && !arguments.config_file && !arguments.load) {
+    return refuse(
+        "--no-api lacks --config-file FILE, which says what machine to run, or --load LOAD");
   }
   if (arguments.no_seccomp && arguments.seccomp_filter) {
     return refuse("--no-seccomp and --seccomp-filter contradict each other; give one of them");
@@ -205,6 +234,7 @@ Result<void> check_together(const Arguments& arguments) {
     return refuse("--console-fd and --end-fd are both {}; each must have its own descriptor",
                   *arguments.end_fd);
   }
+  MOTE_CHECK(check_load(arguments));
   return check_shell(arguments);
 }
 
@@ -251,7 +281,8 @@ std::string help(std::string_view argv0) {
   text +=
       "Runs one microVM.\n\n"
       "Usage: mote-vmm [--api-sock PATH] [--config-file FILE] [FLAG...]\n"
-      "       mote-vmm --no-api --config-file FILE [FLAG...]\n\n"
+      "       mote-vmm --no-api --config-file FILE [FLAG...]\n"
+      "       mote-vmm [--no-api] --load LOAD [FLAG...]\n\n"
       "Flags:\n";
   std::string unbuilt;
   for (const Flag& flag : kFlags) {

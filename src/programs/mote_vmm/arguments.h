@@ -27,6 +27,10 @@ struct Arguments {
   std::optional<std::string> describe_snapshot = {};
   std::vector<std::string> allow_path = {};  // what the process may open; empty: see file_rules.h
   std::optional<std::string> config_file = {};
+  // A snapshot or a fork to go on from: for api::firecracker::read_load(), and the descriptors of a
+  // backend_type Descriptors.
+  std::optional<std::string> load = {};
+  std::vector<int> load_fd = {};
   std::string id = "anonymous-instance";
   // The API.
   std::string api_sock = "/run/firecracker.socket";

@@ -25,12 +25,6 @@ Result<void> allow_paths(Landlock& rules, const std::vector<std::string>& paths)
   return {};
 }
 
-std::string directory_of(const std::string& path) {
-  const auto slash = path.rfind('/');
-  if (slash == path.npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 // The sockets that a machine makes and removes at its end.
 std::vector<std::string> sockets_of(const machine::VmConfig& config) {
   std::vector<std::string> paths;
@@ -52,6 +46,12 @@ Result<void> keep_to_sockets_with_paths() {
 }
 
 }  // namespace
+
+std::string directory_of(const std::string& path) {
+  const auto slash = path.rfind('/');
+  if (slash == path.npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
 
 bool has_file_rules() { return the_rules_of_threads().has_value(); }
 

@@ -23,6 +23,8 @@ Result<void> prepare_file_rules(const Arguments& arguments);
 // unless
 // --no-seccomp asks for a monitor that nothing holds.
 Result<void> enter_file_rules(const Arguments& arguments);
+// The directory that `path` lies in.
+std::string directory_of(const std::string& path);
 // The machine of `config` is made and there is no API: holds the machine thread to `allow_path`,
 // and lets it remove the sockets that it made.
 Result<void> give_up_files(const std::vector<std::string>& allow_path,

@@ -37,6 +37,13 @@ Result<void> take_descriptor(const char* flag, std::optional<int> fd) {
   return fail_errno(errno, "{} {}: no such descriptor is open", flag, *fd);
 }
 
+Result<void> take_descriptors(const Arguments& arguments) {
+  MOTE_CHECK(take_descriptor("--console-fd", arguments.console_fd));
+  MOTE_CHECK(take_descriptor("--end-fd", arguments.end_fd));
+  for (const int fd : arguments.load_fd) MOTE_CHECK(take_descriptor("--load-fd", fd));
+  return {};
+}
+
 // The log goes to standard output as Firecracker's does, unless that is the guest's command's. 0,
 // or what to exit with.
 int set_up_log(const Arguments& arguments) {
@@ -120,11 +127,8 @@ int run(std::string_view argv0, std::span<const char* const> words,
     fmt::print("v{}\n", *version);
     return kExitOk;
   }
-  for (const auto& [flag, fd] : {std::pair{"--console-fd", arguments->console_fd},
-                                 std::pair{"--end-fd", arguments->end_fd}}) {
-    if (auto open = take_descriptor(flag, fd); !open)
-      return refuse(kExitBadArguments, open.error());
-  }
+  if (const auto open = take_descriptors(*arguments); !open)
+    return refuse(kExitBadArguments, open.error());
   if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
     return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }
@@ -132,9 +136,10 @@ int run(std::string_view argv0, std::span<const char* const> words,
   if (const auto confined = confine(*arguments); !confined) {
     return refuse(kExitError, confined.error());
   }
-  const auto end = arguments->no_api ? run_file(*arguments, start) : serve(*arguments);
+  const bool by_file = arguments->no_api && !arguments->load;
+  const auto end = by_file ? run_file(*arguments, start) : serve(*arguments);
   if (end) return exit_status(*end);
-  if (arguments->no_api) client_lines::file_failed(end.error());
+  if (by_file) client_lines::file_failed(end.error());
   return refuse(kExitError, end.error());
 }
 

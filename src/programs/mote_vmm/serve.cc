@@ -12,6 +12,7 @@
 #include "api/firecracker/config_file.h"
 #include "api/firecracker/controller.h"
 #include "api/firecracker/live_machine.h"
+#include "api/firecracker/load_text.h"
 #include "api/http/thread.h"
 #include "base/event_loop.h"
 #include "base/json.h"
@@ -32,6 +33,7 @@ namespace {
 using api::firecracker::Controller;
 using api::firecracker::LiveMachine;
 using api::firecracker::RealMachine;
+using api::firecracker::SnapshotLoad;
 using devices::End;
 
 std::uint64_t microseconds(clockid_t clock) {
@@ -86,10 +88,17 @@ class Service {
   Result<std::unique_ptr<LiveMachine>> make_machine(const machine::VmConfig& config,
                                                     const api::firecracker::SerialConfig& serial,
                                                     std::optional<Saved> saved);
+  std::unexpected<Error> refuse_config(Error error) const;
   // What a file of the configuration says; nothing else is done before it could be read.
   Result<std::string> config_text() const;
   Result<void> load_config(const std::string& text);
+  // What --load says. Nobody can let it go on later where there is no API.
+  Result<SnapshotLoad> wanted_load() const;
+  // Gives up what a machine that is made has no need of any more.
+  Result<void> confine_machine(const machine::VmConfig& config);
   Result<void> start_server();
+  // Does what the flags say that ask for a machine, or for one to be made ahead.
+  Result<void> start_wanted(const std::string& config_text, std::optional<SnapshotLoad> load);
   void note_start();
   void take_signal(int signal);
   void end(const End& end);
@@ -105,6 +114,8 @@ class Service {
   std::optional<Signals> signals_;
   std::optional<RawTerminal> terminal_;
   std::optional<End> ended_;
+  // Without an API: the memory file beside which it is noted what a load should bring in first.
+  std::optional<std::string> noted_beside_;
 };
 
 Result<std::unique_ptr<LiveMachine>> Service::make_machine(
@@ -127,8 +138,26 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   // Last, so that a machine that cannot be made leaves the terminal as it was.
   const bool has_terminal = streams.com1.input < 0 || !serial.serial_out_path;
   MOTE_TRY(terminal_, RawTerminal::enter(has_terminal ? streams.terminal : -1));
-  MOTE_CHECK(confine_further(config, /*served=*/true));
+  MOTE_CHECK(confine_machine(config));
   return machine;
+}
+
+Result<void> Service::confine_machine(const machine::VmConfig& config) {
+  if (!arguments_.no_api) return confine_further(config, /*served=*/true);
+  std::vector<std::string> allowed = arguments_.allow_path;
+  if (noted_beside_) allowed.push_back(directory_of(*noted_beside_));
+  MOTE_CHECK(give_up_files(allowed, config));
+  return confine_further(config, noted_beside_.has_value());
+}
+
+Result<SnapshotLoad> Service::wanted_load() const {
+  MOTE_TRY(SnapshotLoad load, api::firecracker::read_load(*arguments_.load));
+  for (const int fd : arguments_.load_fd) load.descriptors.emplace_back(fd);
+  if (arguments_.no_api && !load.resume_vm) {
+    return fail(ErrorKind::kInvalid,
+                "with --no-api nobody can resume it later: \"resume_vm\" must be true");
+  }
+  return load;
 }
 
 Result<std::string> Service::config_text() const {
@@ -148,6 +177,7 @@ Result<void> Service::load_config(const std::string& text) {
 }
 
 Result<void> Service::start_server() {
+  if (arguments_.no_api) return confine_for_setup(/*served=*/true);
   // As early as can be: clients that look for the socket wait for its answer from here on.
   MOTE_TRY(auto listener, api::http::listen_at(arguments_.api_sock));
   MOTE_CHECK(confine_for_setup(/*served=*/true));
@@ -175,19 +205,27 @@ void Service::note_start() {
   }
 }
 
+std::unexpected<Error> Service::refuse_config(Error error) const {
+  Error told = std::move(error).within(
+      fmt::format("configuration file {}", json::quote(*arguments_.config_file)));
+  client_lines::file_failed(told);
+  return std::unexpected(std::move(told));
+}
+
 Result<void> Service::start() {
-  const std::string config_name =
-      fmt::format("configuration file {}", json::quote(arguments_.config_file.value_or("")));
-  const auto refuse_config = [&config_name](Error error) {
-    Error told = std::move(error).within(config_name);
-    client_lines::file_failed(told);
-    return std::unexpected(std::move(told));
-  };
   std::string config;
   if (arguments_.config_file) {
     auto text = config_text();
     if (!text) return refuse_config(std::move(text.error()));
     config = std::move(*text);
+  }
+  std::optional<SnapshotLoad> load;
+  if (arguments_.load) {
+    auto wanted = wanted_load();
+    if (!wanted) return std::unexpected(std::move(wanted.error()).within("--load"));
+    load = std::move(*wanted);
+    if (load->prefetch && load->mem_backend) noted_beside_ = load->mem_backend->backend_path;
+    if (load->prefetch && load->mem_file_path) noted_beside_ = load->mem_file_path;
   }
   if (arguments_.metadata)
     MOTE_CHECK_WITHIN(open_file(*arguments_.metadata, O_RDONLY), "--metadata");
@@ -199,6 +237,14 @@ Result<void> Service::start() {
   MOTE_CHECK(start_server());
   MOTE_TRY(signals_, Signals::watch(loop_, [this](int signal) { take_signal(signal); }));
   note_start();
+  if (arguments_.metadata) {
+    MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
+  }
+  return start_wanted(config, std::move(load));
+}
+
+Result<void> Service::start_wanted(const std::string& config_text,
+                                   std::optional<SnapshotLoad> load) {
   if (arguments_.shell) {
     auto shell =
         machine::Shell::make(static_cast<unsigned>(arguments_.shell_vcpu_count.value_or(1)),
@@ -206,11 +252,12 @@ Result<void> Service::start() {
     if (!shell) return std::unexpected(std::move(shell.error()).within("--shell"));
     controller_.keep(std::move(*shell));
   }
-  if (arguments_.metadata) {
-    MOTE_CHECK_WITHIN(metadata_.put_file(*arguments_.metadata), "--metadata");
+  if (load) {
+    MOTE_CHECK(controller_.load_snapshot(std::move(*load)));
+    controller_.go_on();
   }
   if (arguments_.config_file) {
-    auto loaded = load_config(config);
+    auto loaded = load_config(config_text);
     if (!loaded) return refuse_config(std::move(loaded.error()));
     client_lines::file_started();
   }
@@ -265,7 +312,9 @@ Result<End> Service::run() {
 
 Result<End> serve(const Arguments& arguments) {
   machine::kMachineThread.assert_held();
-  log::info("mote-vmm v{} serves its API at {}", MOTE_VERSION, json::quote(arguments.api_sock));
+  if (!arguments.no_api) {
+    log::info("mote-vmm v{} serves its API at {}", MOTE_VERSION, json::quote(arguments.api_sock));
+  }
   MOTE_TRY(const auto loop, EventLoop::create());
   Service service(*loop, arguments);
   MOTE_CHECK(service.start());

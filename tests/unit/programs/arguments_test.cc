@@ -189,6 +189,25 @@ TEST(Arguments, AShellWaitsForALoad) {
   }
 }
 
+TEST(Arguments, ALoadHasDescriptorsOfItsOwn) {
+  const auto load =
+      parsed({"--no-api", "--load", "{}", "--load-fd", "4", "--load-fd", "3", "--end-fd", "5"});
+  ASSERT_TRUE(load) << load.error().text();
+  EXPECT_EQ(load->load, "{}");
+  EXPECT_EQ(load->load_fd, (std::vector<int>{4, 3}));
+  EXPECT_TRUE(parsed({"--load", "/a"}));
+  EXPECT_THAT(error_of(parsed({"--load", "{}", "--config-file", "f"})), HasSubstr("contradict"));
+  EXPECT_THAT(error_of(parsed({"--load", "{}", "--shell"})), HasSubstr("does not go with --load"));
+  EXPECT_THAT(error_of(parsed({"--load-fd", "4"})), HasSubstr("lacks --load"));
+  EXPECT_THAT(error_of(parsed({"--load", "{}", "--load-fd", "4", "--load-fd", "4"})),
+              HasSubstr("each must have its own"));
+  EXPECT_THAT(error_of(parsed({"--load", "{}", "--load-fd", "4", "--end-fd", "4"})),
+              HasSubstr("each must have its own"));
+  EXPECT_THAT(error_of(parsed({"--load", "{}", "--load-fd", "1"})), HasSubstr("standard streams"));
+  EXPECT_FALSE(parsed({"--load", "{}", "--load-fd", "-1"}));
+  EXPECT_FALSE(parsed({"--load"}));
+}
+
 TEST(Arguments, WantsAMachineWithoutAnApi) {
   EXPECT_TRUE(parsed({}));
   EXPECT_TRUE(parsed({"--config-file", "f"}));
