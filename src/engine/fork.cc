@@ -87,6 +87,9 @@ Result<std::string> load_of_child(const ForkOptions& options, unsigned number) {
 Result<ForkReport> fork_microvm(const ForkOptions& options) {
   // What is wrong with it is told before anything is done.
   MOTE_CHECK_WITHIN(load_of_child(options, 1), "--with");
+  if (options.into.empty() && ::access((options.directory + "/").c_str(), W_OK | X_OK) < 0) {
+    return fail_errno(errno, "put the children's sockets into '{}'", options.directory);
+  }
   MOTE_TRY(const std::string program, sibling_program("mote-vmm"));
   MOTE_TRY(const ApiAnswer answer,
            ask({.socket = options.socket, .method = "PUT", .path = "/fork", .body = {}}));

@@ -23,7 +23,8 @@ struct ForkReport {
   std::vector<std::string> failures;  // why others are none
 };
 
-// Errors: the parent cannot be forked; `with` is no JSON object.
+// Errors: the parent cannot be forked; `with` is no JSON object, or `directory` none that can be
+// written, which is found before the parent is asked.
 Result<ForkReport> fork_microvm(const ForkOptions& options);
 
 // The body of the load that makes child `number` (from 1).

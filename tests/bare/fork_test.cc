@@ -5,6 +5,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <random>
+#include <thread>
+
 #include "base/json.h"
 #include "served_test.h"
 
@@ -79,6 +82,36 @@ TEST_F(ForkTest, ForksOfForksAndOfAParentThatWroteMeanwhile) {
   expect_count(grandchild, 6);
   expect_count(grandchild, 7);
   expect_count(early, 5);
+}
+
+// $MOTE_SNAPSHOT_KILLS times (500 on request), at a random moment: what it answered with is whole,
+// and what it came from itself stays as it was.
+TEST_F(ForkTest, AParentKilledWhileItForksHarmsNobody) {
+  std::mt19937 random(static_cast<unsigned>(::getpid()));
+  const int rounds = count_of("MOTE_SNAPSHOT_KILLS", 12);
+  Monitor first = start_counter(1, kForkable);
+  const auto origin = fork(first);
+  for (int round = 0; round < rounds; ++round) {
+    SCOPED_TRACE(round);
+    Monitor parent = child_of(origin, "parent");
+    expect_count(parent, 4);
+    std::vector<UniqueFd> descriptors;
+    std::thread client([&] {
+      // Whether it is answered depends on the moment.
+      auto answer = engine::ask({.socket = parent.socket, .method = "PUT", .path = "/fork"});
+      if (answer && answer->status == 200) descriptors = std::move(answer->descriptors);
+    });
+    ::usleep(static_cast<useconds_t>(random() % 4'000));
+    EXPECT_EQ(::kill(parent.process.pid(), SIGKILL), 0);
+    client.join();
+    if (!descriptors.empty()) {
+      Monitor child = child_of(descriptors, "child");
+      expect_count(child, 5);
+    }
+    Monitor sibling = child_of(origin, "sibling");
+    expect_count(sibling, 4);
+  }
+  expect_count(first, 4);
 }
 
 TEST_F(ForkTest, APausedParentStaysPaused) {

@@ -3,12 +3,19 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 
 #include "bare_test.h"
 #include "engine/api_client.h"
 
 namespace mote::bare {
+
+// The number that `variable` of the environment has, as of rounds of a campaign.
+inline int count_of(const char* variable, int otherwise) {
+  const char* const text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::atoi(text);
+}
 
 // A monitor that serves its API at a socket of the scratch directory.
 struct Monitor {

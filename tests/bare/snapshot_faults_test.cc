@@ -4,7 +4,6 @@
 #include <sys/mount.h>
 #include <sys/wait.h>
 
-#include <cstdlib>
 #include <random>
 #include <thread>
 
@@ -51,11 +50,6 @@ class SnapshotFaultsTest : public SnapshotTest {
                        path_of(name), path_of("h.sock"));
   }
 };
-
-int count_of(const char* variable, int otherwise) {
-  const char* const text = std::getenv(variable);
-  return text == nullptr ? otherwise : std::atoi(text);
-}
 
 TEST_F(SnapshotFaultsTest, MemoryOfAnotherMomentIsRefused) {
   Monitor first = start_saved();

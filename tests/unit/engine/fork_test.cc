@@ -35,6 +35,16 @@ TEST(Fork, WhatIsNoObjectIsRefused) {
   }
 }
 
+TEST(Fork, ADirectoryThatIsNoneIsFoundBeforeTheParentIsAsked) {
+  const test::TempDir place;
+  place.write("file", "");
+  for (const char* name : {"gone", "file"}) {
+    const auto forked = fork_microvm({.socket = place / "nobody.sock", .directory = place / name});
+    ASSERT_FALSE(forked) << name;
+    EXPECT_THAT(forked.error().text(), testing::HasSubstr(place / name));
+  }
+}
+
 TEST(Pool, AShellIsTakenOnce) {
   const test::TempDir pool;
   const test::TempDir mine;
