@@ -277,7 +277,7 @@ TEST(BuiltIn, SettingUpAllowsWhatThreadsDoThatStartThen) {
 
 // There is nobody who could ask for one.
 TEST(BuiltIn, WithoutAnApiNothingIsDoneForSnapshots) {
-  for (const char* call : {"userfaultfd", "rename", "mincore"}) {
+  for (const char* call : {"userfaultfd", "rename"}) {
     EXPECT_TRUE(allows(built_in(Filter::kSetup), call)) << call;
     expect_refused(Filter::kLaunch, call);
   }
