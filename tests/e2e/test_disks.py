@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from harness import counted, drive, make_initrd, run_process, send_after_output, vm_config
+from harness import counted, drive, make_initrd, program, run_process, send_after_output, vm_config
 
 MIB = 1 << 20
 
@@ -166,31 +166,34 @@ def test_a_database_a_block_device_and_room_given_back(vmm, kernel, tools, loop_
         assert checked.status == 0, checked
 
 
-# One program writes to both databases, a transaction at a time, and says which row is safe once SQLite does: with
+# One program writes to a database on each format, a transaction at a time, and says which row is safe once SQLite does: with
 # `extra`, as otherwise the end of its journal is not on the disk yet, and the last transaction may be taken back.
 DATABASES = MOUNT_TOOLS + r"""
-mount -t tmpfs tmpfs /tools/data; mkdir /tools/data/raw /tools/data/qcow2
-mount -t ext4 /dev/vdb /tools/data/raw; mount -t ext4 /dev/vdc /tools/data/qcow2
+mount -t tmpfs tmpfs /tools/data
+for disk in raw:vdb qcow2:vdc layer:vdd; do
+  mkdir /tools/data/${disk%:*}; mount -t ext4 /dev/${disk#*:} /tools/data/${disk%:*}
+done
 transaction() {
   echo "begin; insert into $1.t select $2, randomblob(3000 + $2 * 97 % 5000), null;
 update $1.t set sum = sha3(b, 256) where n = $2; delete from $1.t where n = $2 - 40; commit;
 select '$1=' || max(n) from $1.t;"
 }
 {
-  echo "attach '/data/raw/base' as raw; attach '/data/qcow2/base' as qcow2;
-pragma raw.synchronous = extra; pragma qcow2.synchronous = extra;
-create table raw.t(n integer primary key, b blob, sum blob); create table qcow2.t(n integer primary key, b blob, sum blob);"
+  for format in raw qcow2 layer; do
+    echo "attach '/data/$format/base' as $format; pragma $format.synchronous = extra;
+create table $format.t(n integer primary key, b blob, sum blob);"
+  done
   n=0
   while true; do
     n=$((n + 1))
-    transaction raw $n; transaction qcow2 $n
+    transaction raw $n; transaction qcow2 $n; transaction layer $n
     [ $n -ne 60 ] || echo "select 'enough=yes';"
   done
 } | run /bin/sqlite3 -batch
 """
 
 DATABASES_AGAIN = MOUNT_TOOLS + r"""
-for disk in raw:vdb qcow2:vdc; do
+for disk in raw:vdb qcow2:vdc layer:vdd; do
   name=${disk%:*}
   mkdir /$name; mount -t ext4 /dev/${disk#*:} /$name && mount -o bind /$name /tools/data
   ask() { run /bin/sqlite3 /data/base "$1"; }
@@ -207,12 +210,15 @@ reboot -f
 
 @pytest.mark.skipif(not shutil.which("qemu-img"), reason="qemu-img (package qemu-utils) is not installed")
 def test_databases_survive_the_monitors_death(vmm, kernel, tools, tmp_path):
-    """On a raw and on a qcow2 disk: whatever SQLite said is committed is there after SIGKILL, and its own check finds nothing."""
-    raw, qcow2 = make_disk(tmp_path / "raw", 64 * MIB), tmp_path / "qcow2"
+    """On a raw disk, a qcow2 image and a layer: whatever SQLite said is committed is there after SIGKILL, and its own check finds nothing."""
+    raw, qcow2, layer = make_disk(tmp_path / "raw", 64 * MIB), tmp_path / "qcow2", tmp_path / "layer"
     assert run_process(["/sbin/mke2fs", "-q", "-t", "ext4", raw]).status == 0
     assert run_process(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, qcow2]).status == 0
+    base = shutil.copyfile(raw, tmp_path / "base")
+    assert run_process([program("mote"), "layer", "create", layer, base]).status == 0
     drives = [drive(tools, "tools"), drive(raw, "raw", read_only=False, cache_type="Writeback", io_engine="Async"),
-              drive(qcow2, "qcow2", read_only=False, cache_type="Writeback", format="qcow2")]
+              drive(qcow2, "qcow2", read_only=False, cache_type="Writeback", format="qcow2"),
+              drive(layer, "layer", read_only=False, cache_type="Writeback", io_engine="Async", format="overlay", layers=[str(base)])]
     config = vm_config(kernel, initrd=make_initrd(tmp_path / "initrd", DATABASES), drives=drives)
     killed, _ = send_after_output(vmm.command(config), b"enough=yes", signal.SIGKILL, cwd=vmm.directory)
     assert killed.status == -signal.SIGKILL, killed
@@ -220,7 +226,7 @@ def test_databases_survive_the_monitors_death(vmm, kernel, tools, tmp_path):
     told = dict(re.findall(r"^(\w+)=(\d+)\r?\n", killed.text, re.M))
     outcome = vmm.run(vm_config(kernel, initrd=make_initrd(tmp_path / "again", DATABASES_AGAIN), drives=drives))
     assert outcome.status == 0, outcome
-    for name in ("raw", "qcow2"):
+    for name in ("raw", "qcow2", "layer"):
         facts = {key.removeprefix(f"{name}_"): value for key, value in outcome.facts.items() if key.startswith(f"{name}_")}
         assert (facts["integrity"], facts["wrong"], facts["written"]) == ("ok", "0", "yes"), outcome
         # Later ones may have been committed as well, and their lines have died with the serial port.
@@ -228,3 +234,4 @@ def test_databases_survive_the_monitors_death(vmm, kernel, tools, tmp_path):
         assert int(facts["rows"]) == 40, outcome
     assert run_process(["/sbin/e2fsck", "-fn", raw]).status == 0
     assert run_process(["qemu-img", "check", "-f", "qcow2", qcow2]).status in (0, 3)  # 3: clusters that leaked
+    assert run_process([program("mote"), "layer", "check", layer, base]).status == 0
