@@ -55,6 +55,9 @@ Result<DiskFile> open_disk_file(const std::string& path, Access access, int flag
   MOTE_TRY(UniqueFd fd, open_file(path, mode | O_NONBLOCK | flags));
   if (!look_at(fd.get(), status)) return fail_errno(errno, "look at '{}'", path);
   MOTE_CHECK(check_type(path, status.st_mode));
+  // It is not opened like a pipe any more: a ring fails each request to a device that cannot do
+  // without waiting (device mapper's, before Linux 6.2) where its file is one that does not wait.
+  if (::fcntl(fd.get(), F_SETFL, flags & O_DIRECT) < 0) return fail_errno(errno, "open '{}'", path);
   return DiskFile{.fd = std::move(fd),
                   .block_device = S_ISBLK(status.st_mode),
                   .identity = identity_of(status)};
