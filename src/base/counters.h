@@ -2,6 +2,7 @@
 // may read. A struct of them, described, is what a part of the monitor counts.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <boost/describe/class.hpp>
 #include <boost/describe/members.hpp>
@@ -109,7 +110,8 @@ class LatencyScope {
     if constexpr (requires { target_.add(us); }) {
       target_.add(us);
     } else {
-      target_ = us;
+      // 0 is what was never done.
+      target_ = std::max<std::uint64_t>(us, 1);
     }
   }
 

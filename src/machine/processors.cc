@@ -8,6 +8,7 @@
 #include "arch/x86_64/cpuid.h"
 #include "arch/x86_64/msrs.h"
 #include "arch/x86_64/static_template.h"
+#include "arch/x86_64/tsc.h"
 
 namespace mote::machine {
 namespace {
@@ -65,10 +66,7 @@ class HostTraits {
 
   Result<void> set_cpuid(const kvm::Vcpu& vcpu, unsigned index,
                          std::span<const kvm_cpuid_entry2> leaves, unsigned cpus, bool smt) const {
-    // Asking a vCPU makes KVM load it, so the VM is asked first: kernels know since 5.16, also
-    // those that cannot change it and so have no KVM_CAP_VM_TSC_CONTROL.
-    Result<std::uint32_t> of_vm = vm_->tsc_khz();
-    MOTE_TRY(const std::uint32_t tsc_khz, of_vm ? std::move(of_vm) : vcpu.tsc_khz());
+    MOTE_TRY(const std::uint32_t tsc_khz, arch::host_tsc_khz(vcpu, *vm_));
     MOTE_TRY(const auto cpuid, arch::make_cpuid({.supported = leaves,
                                                  .cpus = cpus,
                                                  .smt = smt,

@@ -178,17 +178,10 @@ TEST_F(ForkTest, WhatCannotBeForkedSaysSo) {
 
 TEST_F(ForkTest, AFileThatTheParentWritesIsNoChilds) {
   Monitor parent = start_monitor("parent");
-  EXPECT_EQ(parent.put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":64,"forkable":true})"),
-            204);
-  EXPECT_EQ(parent.put("/boot-source",
-                       fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-            204);
+  configure(parent, 1, 64, kForkable);
   const std::string disk = write_file("disk", std::string(4096, 'd'));
   const std::string copy = write_file("copy", std::string(4096, 'd'));
-  EXPECT_EQ(parent.put("/drives/d", fmt::format(R"({{"drive_id":"d","path_on_host":"{}",)"
-                                                R"("is_root_device":false}})",
-                                                disk)),
-            204);
+  EXPECT_EQ(parent.put("/drives/d", drive("d", disk)), 204);
   EXPECT_EQ(parent.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
   EXPECT_TRUE(parent.process.send("a"));
   EXPECT_TRUE(parent.process.wait_for_output(counted(1)));

@@ -18,14 +18,8 @@ class LoadFlag : public SnapshotTest {
   void save() {
     write_file("d0", std::string(4096, 'd'));
     Monitor first = start_monitor("first");
-    EXPECT_EQ(first.put("/machine-config", R"({"vcpu_count":2,"mem_size_mib":64})"), 204);
-    EXPECT_EQ(first.put("/boot-source",
-                        fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-              204);
-    EXPECT_EQ(first.put("/drives/d0", fmt::format(R"({{"drive_id":"d0","path_on_host":"{}",)"
-                                                  R"("is_root_device":false}})",
-                                                  path_of("d0"))),
-              204);
+    configure(first, 2, 64);
+    EXPECT_EQ(first.put("/drives/d0", drive("d0", path_of("d0"))), 204);
     EXPECT_EQ(first.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
     EXPECT_TRUE(first.process.send("abc"));
     EXPECT_TRUE(first.process.wait_for_output(counted(3)));

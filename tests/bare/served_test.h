@@ -56,16 +56,21 @@ class ServedTest : public BareTest {
     for (int tries = 0; tries < 1000 && !engine::ask(hello); ++tries) ::usleep(10'000);
     return {.process = std::move(*process), .socket = socket};
   }
+  // Gives it a machine with the guest `guest`; `more`: further fields of the machine's.
+  static void configure(const Monitor& monitor, unsigned vcpus, unsigned mib,
+                        const std::string& more = {}, const char* guest = "counter") {
+    EXPECT_EQ(
+        monitor.put("/machine-config",
+                    fmt::format(R"({{"vcpu_count":{},"mem_size_mib":{}{}}})", vcpus, mib, more)),
+        204);
+    EXPECT_EQ(monitor.put("/boot-source",
+                          fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path(guest))),
+              204);
+  }
   // One that runs the guest that counts, `count` letters further.
   Monitor start_counter(unsigned vcpus, const std::string& machine_fields = {}) {
     Monitor monitor = start_monitor("first");
-    EXPECT_EQ(
-        monitor.put("/machine-config", fmt::format(R"({{"vcpu_count":{},"mem_size_mib":64{}}})",
-                                                   vcpus, machine_fields)),
-        204);
-    EXPECT_EQ(monitor.put("/boot-source",
-                          fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-              204);
+    configure(monitor, vcpus, 64, machine_fields);
     EXPECT_EQ(monitor.put("/balloon", R"({"amount_mib":0,"deflate_on_oom":true})"), 204);
     EXPECT_EQ(monitor.put("/entropy", "{}"), 204);
     EXPECT_EQ(monitor.put("/actions", R"({"action_type":"InstanceStart"})"), 204);

@@ -93,10 +93,7 @@ TEST_F(ShellTest, ARefusedLoadIsFollowedByAnother) {
 
 TEST_F(ShellTest, AStartInItIsAMachineOfItsOwn) {
   Monitor shell = start_shell("shell", "1", "64");
-  EXPECT_EQ(shell.put("/machine-config", R"({"vcpu_count":2,"mem_size_mib":64})"), 204);
-  EXPECT_EQ(shell.put("/boot-source",
-                      fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-            204);
+  configure(shell, 2, 64);
   EXPECT_EQ(shell.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
   expect_count(shell, 1);
 }

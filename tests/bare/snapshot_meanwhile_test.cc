@@ -17,10 +17,7 @@ class SnapshotMeanwhileTest : public SnapshotTest {
   // A paused guest that has touched most of 1 GiB.
   Monitor start_large() {
     Monitor monitor = start_monitor("large");
-    EXPECT_EQ(monitor.put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":1024})"), 204);
-    EXPECT_EQ(monitor.put("/boot-source",
-                          fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("touch"))),
-              204);
+    configure(monitor, 1, 1024, {}, "touch");
     EXPECT_EQ(monitor.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
     EXPECT_TRUE(monitor.process.wait_for_output("ready\n"));
     EXPECT_TRUE(monitor.process.send("f"));

@@ -167,14 +167,8 @@ TEST_F(SnapshotTest, ADiskThatIsMissingOrIsNoLayerIsNamedAndMayComeLater) {
   write_file("disk", std::string(1 << 20, 'd'));
   {
     const Monitor first = start_monitor("first");
-    EXPECT_EQ(first.put("/machine-config", R"({"vcpu_count":1,"mem_size_mib":64})"), 204);
-    EXPECT_EQ(first.put("/boot-source",
-                        fmt::format(R"({{"kernel_image_path":"{}"}})", guest_path("counter"))),
-              204);
-    EXPECT_EQ(first.put("/drives/d", fmt::format(R"({{"drive_id":"d","path_on_host":"{}",)"
-                                                 R"("is_root_device":false}})",
-                                                 path_of("disk"))),
-              204);
+    configure(first, 1, 64);
+    EXPECT_EQ(first.put("/drives/d", drive("d", path_of("disk"))), 204);
     EXPECT_EQ(first.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
     EXPECT_EQ(pause(first), 204);
     EXPECT_EQ(create(first, "s"), 204);

@@ -1,6 +1,5 @@
 // What a client may ask of a machine that was started.
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "api/firecracker/controller.h"
@@ -59,14 +58,9 @@ Result<void> Controller::patch_vm(VmUpdate update) {
     const LatencyScope took(latencies.vmm_pause_vm);
     machine_->pause();
   } else {
-    const auto begin = std::chrono::steady_clock::now();
+    const LatencyScope took(latencies.vmm_resume_vm);
     MOTE_CHECK(machine_->get_ready());
     goes_on_ = true;
-    // Of microseconds those that have begun: 0 is what was never done.
-    latencies.vmm_resume_vm =
-        1 + static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                           std::chrono::steady_clock::now() - begin)
-                                           .count());
   }
   state_ = pause ? InstanceState::Paused : InstanceState::Running;
   return {};

@@ -68,10 +68,14 @@ Result<ConfigFile> parse_config(std::string_view text) {
   return file;
 }
 
+Result<std::string> read_config_text(const std::string& path) {
+  MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
+  return read_all(fd.get(), kMaxConfigFile);
+}
+
 Result<ConfigFile> read_config_file(const std::string& path) {
   const auto read = [&]() -> Result<ConfigFile> {
-    MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY));
-    MOTE_TRY(const std::string text, read_all(fd.get(), kMaxConfigFile));
+    MOTE_TRY(const std::string text, read_config_text(path));
     return parse_config(text);
   };
   Result<ConfigFile> file = read();

@@ -28,6 +28,9 @@ struct ConfigFile {
 // missing, mistyped, given twice, out of range, or a section that is not built.
 Result<ConfigFile> parse_config(std::string_view text);
 
+// What a file of at most kMaxConfigFile bytes holds.
+Result<std::string> read_config_text(const std::string& path);
+
 // parse_config() of a file of at most kMaxConfigFile bytes. Errors begin with its path.
 Result<ConfigFile> read_config_file(const std::string& path);
 

@@ -1,12 +1,9 @@
 #include "api/firecracker/load_text.h"
 
-#include <fcntl.h>
-
 #include <utility>
 
 #include "api/firecracker/config_file.h"
 #include "base/json_describe.h"
-#include "base/unique_fd.h"
 
 namespace mote::api::firecracker {
 namespace {
@@ -21,8 +18,7 @@ Result<SnapshotLoad> read_load(const std::string& load) {
   const auto begin = load.find_first_not_of(" \t\r\n");
   if (begin != load.npos && load[begin] == '{') return parse_load(load);
   const auto read = [&]() -> Result<SnapshotLoad> {
-    MOTE_TRY(const UniqueFd fd, open_file(load, O_RDONLY));
-    MOTE_TRY(const std::string text, read_all(fd.get(), kMaxConfigFile));
+    MOTE_TRY(const std::string text, read_config_text(load));
     return parse_load(text);
   };
   Result<SnapshotLoad> body = read();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 namespace mote::arch {
 namespace {
@@ -15,6 +16,11 @@ std::uint64_t ticks_between(std::uint64_t from_ns, std::uint64_t to_ns, std::uin
 }
 
 }  // namespace
+
+Result<std::uint32_t> host_tsc_khz(const kvm::Vcpu& vcpu, const kvm::Vm& vm) {
+  Result<std::uint32_t> of_vm = vm.tsc_khz();
+  return of_vm ? std::move(of_vm) : vcpu.tsc_khz();
+}
 
 Result<void> settle_tsc(const kvm::Vcpu& vcpu, const kvm_clock_data& clock, std::uint32_t host_khz,
                         std::vector<kvm_msr_entry>& msrs) {

@@ -15,6 +15,11 @@ namespace mote::arch {
 
 inline constexpr std::uint32_t kMsrTsc = 0x10;  // IA32_TIME_STAMP_COUNTER
 
+// The frequency of the host's TSC, in kHz: that of `vcpu`, of `vm`, as long as nobody has set it.
+// Asking a vCPU makes KVM load it, so the VM is asked first: kernels know since 5.16, also those
+// that cannot change it and so have no KVM_CAP_VM_TSC_CONTROL.
+Result<std::uint32_t> host_tsc_khz(const kvm::Vcpu& vcpu, const kvm::Vm& vm);
+
 // Makes the TSC among `msrs`, which were read from `vcpu` a little before `clock` from its VM, the
 // one of that moment. It stays as it is where KVM does not tell the moment by the host's TSC, whose
 // frequency is `host_khz` (0: not known), or the guest's runs at another one.

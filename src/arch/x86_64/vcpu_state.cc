@@ -61,12 +61,6 @@ bool uses_deadline(const kvm_lapic_state& lapic) {
   return (timer & kMode) == kByDeadline;
 }
 
-// Of a vCPU whose TSC nobody has set. The VM is asked where it knows, as asking a vCPU makes KVM
-// load it.
-Result<std::uint32_t> host_tsc_khz(const kvm::Vcpu& vcpu, const kvm::Vm& vm) {
-  return vm.check(KVM_CAP_VM_TSC_CONTROL) != 0 ? vm.tsc_khz() : vcpu.tsc_khz();
-}
-
 // All but the TSC, which start_tsc() sets, and its deadline.
 Result<void> restore_msrs(const kvm::Vcpu& vcpu, const std::vector<kvm_msr_entry>& msrs) {
   std::vector<kvm_msr_entry> others;

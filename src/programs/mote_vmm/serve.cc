@@ -89,8 +89,6 @@ class Service {
                                                     const api::firecracker::SerialConfig& serial,
                                                     std::optional<Saved> saved);
   std::unexpected<Error> refuse_config(Error error) const;
-  // What a file of the configuration says; nothing else is done before it could be read.
-  Result<std::string> config_text() const;
   Result<void> load_config(const std::string& text);
   // What --load says. Nobody can let it go on later where there is no API.
   Result<SnapshotLoad> wanted_load() const;
@@ -160,11 +158,6 @@ Result<SnapshotLoad> Service::wanted_load() const {
   return load;
 }
 
-Result<std::string> Service::config_text() const {
-  MOTE_TRY(const UniqueFd fd, open_file(*arguments_.config_file, O_RDONLY));
-  return read_all(fd.get(), api::firecracker::kMaxConfigFile);
-}
-
 Result<void> Service::load_config(const std::string& text) {
   MOTE_TRY(auto file, api::firecracker::parse_config(text));
   // Its section `logger` may lead the log elsewhere: who reads it here learns first that there is
@@ -215,7 +208,8 @@ std::unexpected<Error> Service::refuse_config(Error error) const {
 Result<void> Service::start() {
   std::string config;
   if (arguments_.config_file) {
-    auto text = config_text();
+    // Nothing else is done before it could be read.
+    auto text = api::firecracker::read_config_text(*arguments_.config_file);
     if (!text) return refuse_config(std::move(text.error()));
     config = std::move(*text);
   }
