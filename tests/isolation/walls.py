@@ -45,6 +45,7 @@ class Site:
         self.outside = outside  # the world's directory
         self.own = own  # a directory of the monitor's own
         self.pid, self.base = pid, base  # the monitor's, as the host sees it; see Intruder
+        self.root = None  # a jail's, as the host sees it
         self.secret, self.disk, self.socket = outside / "secret", outside / "other/disk", outside / "other/socket"
         self.cgroup = CGROUP  # the outermost of a hierarchy
         self.program, self.setuid_program = outside / "probe", outside / "setuid-probe"
@@ -173,7 +174,7 @@ def jailed(world, *flags, user=jails.UID, monitor=("--no-seccomp",), with_api=Tr
         with door.Intruder(command, room / "out") as intruder:
             pid = int((root / "firecracker.pid").read_text())
             site = Site(world, pathlib.Path("/host"), pathlib.Path("/"), pid, intruder.base)
-            site.cgroup = pathlib.Path("/cgroup")
+            site.cgroup, site.root = pathlib.Path("/cgroup"), root
             try:
                 yield intruder, site
             finally:
