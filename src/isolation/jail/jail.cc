@@ -6,9 +6,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "base/worker.h"
 #include "isolation/jail/cgroups.h"
 #include "isolation/jail/exec_file.h"
+#include "isolation/jail/file_copy.h"
 #include "isolation/jail/mounts.h"
 #include "isolation/jail/processes.h"
 #include "isolation/jail/rights.h"
@@ -81,10 +81,15 @@ std::vector<std::string> command_line(const Request& request, const ExecFile& mo
   return words;
 }
 
+Result<void> finish(Copier& copier) {
+  MOTE_CHECK_WITHIN(copier.finish(), "copy the monitor into the jail");
+  return {};
+}
+
 // Gives up what the monitor does not need, and becomes it. `null` is what a daemon has for its
 // standard streams. Returns what kept it from that.
 Error become(const Request& request, const Found& found, const std::vector<std::string>& words,
-             const UniqueFd& null, mode_t mask) {
+             const UniqueFd& null, mode_t mask, Copier& copier) {
   std::vector<char*> argv;
   argv.reserve(words.size() + 1);
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -99,9 +104,12 @@ Error become(const Request& request, const Found& found, const std::vector<std::
     return Error(ErrorKind::kInternal, "close what is open: " + errno_text(errno));
   }
   ::umask(mask);
+  if (auto bound = bound_rights(); !bound) return bound.error();
+  if (auto copied = finish(copier); !copied) return copied.error();
+  // They would hold for the copy as well.
   if (auto limited = set_limits(request.limits, !request.user_ns); !limited) return limited.error();
-  if (auto dropped = drop_rights_at_exec(request.uid, request.gid, request.user_ns); !dropped) {
-    return dropped.error();
+  if (auto changed = change_user_at_exec(request.uid, request.gid, request.user_ns); !changed) {
+    return changed.error();
   }
   ::execve(argv.front(), argv.data(), no_environment);
   const int code = errno;
@@ -119,26 +127,10 @@ Result<void> furnish(Tree& tree, const Request& request, const Found& found, mod
   MOTE_CHECK(fill_tree(tree, request, found.monitor, mask, undo));
   MOTE_CHECK(enter_cgroups(cgroup_plan(request, found.monitor), found.cgroups, undo));
   MOTE_CHECK(hand_over(tree, request));
-  return enter_root(tree, request, found.monitor, undo);
-}
-
-// Makes the jail's files, and its root this process's. The copy of the monitor takes about as long
-// as everything else, which another thread does meanwhile: that one, since a new thread takes its
-// time to begin on another processor.
-Result<void> make_jail(Tree& tree, const Request& request, const Found& found, mode_t mask,
-                       Undo& undo) {
-  if (!tree.binary) return furnish(tree, request, found, mask, undo);
-  Result<void> furnished;
-  const auto rest = [&] { furnished = furnish(tree, request, found, mask, undo); };
-  auto helper = Worker::start_elsewhere(ThreadKind::kWorker, rest);
-  auto copied = copy_monitor(tree, found.monitor);
-  if (helper) {
-    helper->reset();
-  } else {
-    rest();
-  }
-  MOTE_CHECK(furnished);
-  return copied;
+  MOTE_CHECK(enter_root(tree, request, found.monitor, undo));
+  MOTE_CHECK(enter_namespaces(request, found));
+  MOTE_CHECK(take_core_cookie());
+  return {};
 }
 
 Result<void> start_in(const Request& request, const StartTimes& started, mode_t mask) {
@@ -147,27 +139,37 @@ Result<void> start_in(const Request& request, const StartTimes& started, mode_t 
     MOTE_TRY(null, open_file("/dev/null", O_RDWR));
   }
   if (request.user_ns) MOTE_CHECK(enter_user_namespace(request.uid, request.gid));
-  MOTE_CHECK(make_mounts_private(request.user_ns));
-  MOTE_TRY(const Found found, find(request));
   Undo undo;
+  Copier copier;
+  // The copy takes as long as all else, so it begins before whatever need not come first; but what
+  // is mounted must have been opened where it is mounted.
+  if (request.share_exec) MOTE_CHECK(make_mounts_private(request.user_ns));
+  if (!request.share_exec) copier.prepare();
+  MOTE_TRY(Found found, find(request));
   MOTE_TRY(Tree tree, begin_tree(request, found.monitor, mask, undo));
-  MOTE_CHECK(make_jail(tree, request, found, mask, undo));
-  MOTE_CHECK(enter_namespaces(request, found));
-  MOTE_CHECK(take_core_cookie());
+  if (tree.binary) {
+    copier.begin(std::move(found.monitor.fd), std::move(tree.binary),
+                 static_cast<std::uint64_t>(found.monitor.status.st_size));
+  }
+  if (!request.share_exec) MOTE_CHECK(make_mounts_private_below(tree, request.user_ns));
+  MOTE_CHECK(furnish(tree, request, found, mask, undo));
+  const auto become_it = [&](const StartTimes& times, std::uint64_t parents_cpu) {
+    return become(request, found, command_line(request, found.monitor, times, parents_cpu), null,
+                  mask, copier);
+  };
   if (request.daemonize || request.new_pid_ns) {
+    MOTE_CHECK(finish(copier));
+    copier.end();  // a process that is made has no such thread
     MOTE_CHECK(detach({.daemonize = request.daemonize, .new_pid_ns = request.new_pid_ns},
                       tree.pid_file, started.cpu, [&](std::uint64_t parents_cpu) {
                         const StartTimes own{.monotonic = started.monotonic, .cpu = 0};
-                        return become(request, found,
-                                      command_line(request, found.monitor, own, parents_cpu), null,
-                                      mask);
+                        return become_it(own, parents_cpu);
                       }));
     undo.keep();
     return {};
   }
   MOTE_CHECK(write_pid(tree.pid_file, ::getpid()));
-  return std::unexpected(
-      become(request, found, command_line(request, found.monitor, started, 0), null, mask));
+  return std::unexpected(become_it(started, 0));
 }
 
 }  // namespace

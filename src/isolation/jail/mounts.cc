@@ -85,6 +85,14 @@ Result<void> make_mounts_private(bool has_namespace) {
   return {};
 }
 
+// unshare(2) takes the working directory along into the new namespace, and no other descriptor.
+Result<void> make_mounts_private_below(Tree& tree, bool has_namespace) {
+  if (::fchdir(tree.root.get()) < 0) return fail_errno(errno, "enter the jail's root");
+  MOTE_CHECK(make_mounts_private(has_namespace));
+  MOTE_TRY(tree.root, open_file(".", O_RDONLY | O_DIRECTORY));
+  return {};
+}
+
 Result<void> enter_root(const Tree& tree, const Request& request, const ExecFile& monitor,
                         Undo& undo) {
   std::uint64_t attributes = MOUNT_ATTR_NOSUID;

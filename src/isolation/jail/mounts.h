@@ -12,6 +12,10 @@ namespace mote::isolation::jail {
 // namespace, unless --user-ns brought one.
 Result<void> make_mounts_private(bool has_namespace);
 
+// The same where the root of a jail was opened before: it is the new namespace's from then on.
+// Nothing else that was opened before can be mounted, or mounted on. Changes the working directory.
+Result<void> make_mounts_private_below(Tree& tree, bool has_namespace);
+
 // Makes the tree's root this process's `/` and lets go of the host's: nosuid, and noexec but for
 // the monitor's file (which is read-only), unless that needs a dynamic linker from the jail.
 // Devices work on it, as the host's root may put disks there, except under --user-ns, where each

@@ -74,15 +74,27 @@ Result<bool> take_core_cookie() {
   return judge_core_cookie(::prctl(call.option, command, pid, scope, pointer) == 0 ? 0 : errno);
 }
 
-// credentials(7): an exec makes the saved ids the effective ones; and capabilities(7): without a
-// bounding, an inheritable and an ambient set it gives none, not even to user 0.
-Result<void> drop_rights_at_exec(uid_t uid, gid_t gid, bool keep_groups) {
+// capabilities(7): without a bounding, an inheritable and an ambient set an exec gives none, not
+// even to user 0.
+Result<void> bound_rights() {
   MOTE_CHECK(empty_bounding_set());
   MOTE_CHECK(empty_inheritable_sets());
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return fail_errno(errno, "set no_new_privs");
-  if (!keep_groups && ::setgroups(0, nullptr) < 0) return fail_errno(errno, "leave all groups");
-  if (::setresgid(gid, gid, ::getegid()) < 0) return fail_errno(errno, "become group {}", gid);
-  if (::setresuid(uid, uid, ::geteuid()) < 0) return fail_errno(errno, "become user {}", uid);
+  return {};
+}
+
+// credentials(7): an exec makes the saved ids the effective ones. The kernel's own calls: the C
+// library's would have each thread of the process make them, the one that ends right now as well.
+Result<void> change_user_at_exec(uid_t uid, gid_t gid, bool keep_groups) {
+  if (!keep_groups && ::syscall(SYS_setgroups, 0, nullptr) < 0) {
+    return fail_errno(errno, "leave all groups");
+  }
+  if (::syscall(SYS_setresgid, gid, gid, ::getegid()) < 0) {
+    return fail_errno(errno, "become group {}", gid);
+  }
+  if (::syscall(SYS_setresuid, uid, uid, ::geteuid()) < 0) {
+    return fail_errno(errno, "become user {}", uid);
+  }
   return {};
 }
 
@@ -90,7 +102,7 @@ void keep_rights_after_all() {
   uid_t real = 0;
   uid_t effective = 0;
   uid_t saved = 0;
-  if (::getresuid(&real, &effective, &saved) == 0) (void)::seteuid(saved);
+  if (::getresuid(&real, &effective, &saved) == 0) (void)::syscall(SYS_setresuid, -1, saved, -1);
 }
 
 }  // namespace mote::isolation::jail

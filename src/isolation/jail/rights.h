@@ -27,10 +27,14 @@ Result<bool> judge_core_cookie(int code);
 // Gives this process a cookie where the host has such.
 Result<bool> take_core_cookie();
 
-// Becomes the user and group, with no other groups; whatever is executed next has no capability in
-// any set and none to be had (bounding set empty, no_new_privs), nor a way back. With `keep_groups`
-// (a user namespace cannot change them) the groups stay.
-Result<void> drop_rights_at_exec(uid_t uid, gid_t gid, bool keep_groups);
+// Whatever this thread executes next has no capability in any set, and none to be had: bounding set
+// empty, no_new_privs. It keeps its own until then.
+Result<void> bound_rights();
+
+// With its next exec, this thread becomes the user and group, with no other groups and no way back;
+// before it, that is what it is to others, and what it may do stays. With `keep_groups` (a user
+// namespace cannot change them) the groups stay.
+Result<void> change_user_at_exec(uid_t uid, gid_t gid, bool keep_groups);
 
 // Where that exec failed: this process has again what undoing takes.
 void keep_rights_after_all();

@@ -139,15 +139,6 @@ Result<void> fill_tree(Tree& tree, const Request& request, const ExecFile& monit
   return {};
 }
 
-Result<void> copy_monitor(Tree& tree, const ExecFile& monitor) {
-  if (!tree.binary) return {};
-  const UniqueFd binary = std::move(tree.binary);
-  MOTE_CHECK_WITHIN(
-      copy_file(monitor.fd, binary, static_cast<std::uint64_t>(monitor.status.st_size)),
-      "copy the monitor into the jail");
-  return {};
-}
-
 Result<void> hand_over(const Tree& tree, const Request& request) {
   if (request.user_ns) return {};  // all is the caller's, and so is the jail
   const auto give = [&](const UniqueFd& directory, const std::string& name) -> Result<void> {

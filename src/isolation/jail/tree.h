@@ -18,7 +18,7 @@ struct Tree {
   UniqueFd run;       // its run
   UniqueFd pid_file;  // EXEC.pid, empty
   // The monitor in it, still empty. Closed where it needs no copy: with --share-exec, and where it
-  // shares the blocks of the host's.
+  // shares the blocks of the host's. Nobody can execute a file that somebody may write to.
   UniqueFd binary;
 };
 
@@ -33,10 +33,6 @@ Result<Tree> begin_tree(const Request& request, const ExecFile& monitor, mode_t 
 // device node).
 Result<void> fill_tree(Tree& tree, const Request& request, const ExecFile& monitor, mode_t mask,
                        Undo& undo);
-
-// Gives the monitor's file its content, where it has none yet, and closes it: nobody can execute a
-// file that somebody may write. Touches nothing else of the tree.
-Result<void> copy_monitor(Tree& tree, const ExecFile& monitor);
 
 // Gives the directories and nodes to the jail's user.
 Result<void> hand_over(const Tree& tree, const Request& request);

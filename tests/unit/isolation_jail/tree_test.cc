@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "isolation/jail/file_copy.h"
 #include "temp_dir.h"
 
 namespace mote::isolation::jail {
@@ -39,6 +40,14 @@ class TreeTest : public testing::Test {
     MOTE_CHECK(fill_tree(tree, request_, monitor_, mask, undo));
     return tree;
   }
+  // Gives the monitor its content, where it has none yet.
+  Result<void> copied(Tree& tree) {
+    if (!tree.binary) return {};
+    Copier copier;
+    copier.begin(std::move(monitor_.fd), std::move(tree.binary),
+                 static_cast<std::uint64_t>(monitor_.status.st_size));
+    return copier.finish();
+  }
   std::string error_of(mode_t mask = 022) {
     Undo undo;
     const auto tree = make_tree(mask, undo);
@@ -61,8 +70,7 @@ TEST_F(TreeTest, HasTheMonitorAndItsPlaces) {
     Undo undo;
     auto tree = make_tree(022, undo);
     ASSERT_TRUE(tree) << tree.error().text();
-    ASSERT_TRUE(copy_monitor(*tree, monitor_));
-    EXPECT_FALSE(tree->binary) << "it can be executed";
+    ASSERT_TRUE(copied(*tree));
     EXPECT_EQ(dir_.read("srv/monitor/vm/root/monitor"), "the program");
     EXPECT_EQ(mode_of("srv/monitor"), 0755U);
     EXPECT_EQ(mode_of("srv/monitor/vm"), 0755U);
@@ -85,10 +93,9 @@ TEST_F(TreeTest, SaysWhenTheMonitorCannotBeCopied) {
   auto tree = make_tree(022, undo);
   ASSERT_TRUE(tree);
   if (!tree->binary) GTEST_SKIP() << "the filesystem shares blocks, so nothing is copied";
-  const auto copied = copy_monitor(*tree, monitor_);
-  ASSERT_FALSE(copied);
-  EXPECT_EQ(copied.error().text(),
-            "copy the monitor into the jail: the file shrank while it was copied");
+  const auto done = copied(*tree);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().text(), "the file shrank while it was copied");
 }
 
 TEST_F(TreeTest, IsClosedToOthersWhateverTheUmask) {
