@@ -20,7 +20,17 @@ namespace {
 
 // How often a thread looks for what another does, before it sleeps: to be woken takes longer than
 // what it waits for usually does.
-constexpr int kLooks = 2000;
+constexpr int kLooks = 1000;
+
+// About a microsecond, in which a thread that shares the core, or the processor, gets on.
+void look_away(int look) {
+  constexpr int kPauses = 32;
+  constexpr int kLooksOfTurn = 16;
+#ifdef __x86_64__
+  for (int i = 0; i < kPauses; ++i) __builtin_ia32_pause();
+#endif
+  if (look % kLooksOfTurn == 0) ::sched_yield();
+}
 
 // A piece that is copied stays in the processor's cache: the kernel's own ways (copy_file_range,
 // sendfile) are no faster, and a file that is mapped is copied slower.
@@ -39,7 +49,7 @@ void Copier::wait_for_work() {
   if (auto piece = MappedMemory::map(kPiece, PROT_READ | PROT_WRITE, kFlags)) {
     piece_ = std::move(*piece);
   }
-  for (int i = 0; i < kLooks && state_ == State::kNone; ++i) ::sched_yield();
+  for (int i = 0; i < kLooks && state_ == State::kNone; ++i) look_away(i);
   State found = State::kNone;
   if (state_.compare_exchange_strong(found, State::kAsleep)) return;
   if (found == State::kBegun) copy();
@@ -84,7 +94,7 @@ Result<void> Copier::copy_all() {
 const Result<void>& Copier::finish() {
   if (!begun_) return result_;
   if (!worker_ && state_ != State::kDone) copy();
-  for (int i = 0; i < kLooks && state_ != State::kDone; ++i) ::sched_yield();
+  for (int i = 0; i < kLooks && state_ != State::kDone; ++i) look_away(i);
   if (state_ != State::kDone) worker_->wait();
   return result_;
 }

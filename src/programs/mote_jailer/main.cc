@@ -23,11 +23,13 @@ Result<void> keep_standard_streams() {
   if (::close_range(STDERR_FILENO + 1, ~0U, 0) < 0) {
     return fail_errno(errno, "close the caller's descriptors");
   }
-  while (true) {
+  for (int stream = 0; stream <= STDERR_FILENO; ++stream) {
+    if (::fcntl(stream, F_GETFD) >= 0) continue;
+    // It becomes the first that is free, which is this.
     MOTE_TRY(UniqueFd null, open_file("/dev/null", O_RDWR));
-    if (null.get() > STDERR_FILENO) return {};
     ::fcntl(null.release(), F_SETFD, 0);
   }
+  return {};
 }
 
 Result<void> remove_jail(const isolation::jail::Request& jail) {
