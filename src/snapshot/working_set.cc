@@ -24,12 +24,17 @@ using memory::kPageSize;
 
 constexpr std::string_view kMagic = "mote\x1a\ntouch\n";
 // Pages that are read along rather than by a read of their own.
-constexpr std::uint64_t kGap = 16;
+constexpr std::uint64_t kGap = 2;
 // What is asked for before it is mapped: enough to keep a disk busy, and little enough that what
-// comes first is mapped soon where asking is reading.
-constexpr std::uint64_t kAhead = 8 << 20;
+// the guest touches before its turn does not wait long behind it.
+constexpr std::uint64_t kAhead = 2 << 20;
 // When is looked, in milliseconds after the look before: what is touched early is told apart.
 constexpr std::array kLooks{10, 10, 20, 40, 80, 160, 320, 640, 1280};
+// Then at the last distance, so often at most, until this many looks in a row found fewer pages
+// than that: a guest that has still to read its way to its first answer is not done.
+constexpr std::size_t kMoreLooks = 44;
+constexpr std::size_t kLooksAtRest = 2;
+constexpr std::uint64_t kStillComing = 16;
 
 // As it lies in the file, little-endian; the runs follow.
 struct RawHeader {
@@ -53,6 +58,12 @@ constexpr std::size_t kAskedAtOnce = 4096;  // pages
 
 iovec pages_of(const memory::RegionView& region) {
   return {.iov_base = reinterpret_cast<void*>(region.host_address), .iov_len = region.range.size};
+}
+
+std::uint64_t marked_in(std::span<const std::uint64_t> words) {
+  std::uint64_t count = 0;
+  for (const std::uint64_t word : words) count += static_cast<std::uint64_t>(std::popcount(word));
+  return count;
 }
 
 // As PageTable::present_pages(), of the page cache (mincore(2)).
@@ -174,6 +185,20 @@ WorkingSet::~WorkingSet() {
 
 void WorkingSet::begin() const { signal_eventfd(begin_.get()); }
 
+void WorkingSet::take_single_pages(bool single) const {
+  for (const memory::RegionView& region : regions_) {
+    const iovec pages = pages_of(region);
+    ::madvise(pages.iov_base, pages.iov_len, single ? MADV_RANDOM : MADV_NORMAL);
+  }
+}
+
+// What is in the page cache is mapped around each page that is touched, and read around it where it
+// is not; so it leaves the cache, and comes page by page. Where another process maps it, it stays.
+void WorkingSet::tell_apart() const {
+  take_single_pages(true);
+  ::posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_DONTNEED);
+}
+
 Result<std::shared_ptr<WorkingSet>> WorkingSet::attach(EventLoop& loop,
                                                        const memory::GuestMemory& memory,
                                                        const std::string& path, UniqueFd fd,
@@ -204,14 +229,16 @@ Result<std::shared_ptr<WorkingSet>> WorkingSet::attach(EventLoop& loop,
     return made;
   }
   made->file_ = std::make_unique<NewFile>(std::move(*file));
-  MOTE_TRY(made->worker_, Worker::start(ThreadKind::kWorker, [self = made.get(), &loop, stamp] {
-             self->note(loop, stamp);
-           }));
+  MOTE_TRY(made->worker_,
+           Worker::start(ThreadKind::kWorker, [self = made.get()] { self->tell_apart(); }));
+  made->worker_->wait();  // before the guest touches any
+  made->worker_->run([self = made.get(), &loop, stamp] { self->note(loop, stamp); });
   return made;
 }
 
 // The host reads some of it at once, the earliest first; each run is mapped as it arrives.
 void WorkingSet::bring_in(std::span<const PageRun> runs) const {
+  take_single_pages(true);
   std::uint64_t asked = 0;
   std::uint64_t mapped = 0;
   auto next = runs.begin();
@@ -227,6 +254,7 @@ void WorkingSet::bring_in(std::span<const PageRun> runs) const {
     map_in(run);
     if (!run.written) mapped += run.size;
   }
+  take_single_pages(false);
 }
 
 // A page that is to be written is copied here: else the guest would leave for it twice, to read it
@@ -273,12 +301,7 @@ Result<std::vector<PageRun>> WorkingSet::observe() const {
   Words seen((pages + 63) / 64);
   if (!page_table_.can_tell()) {
     // What was in the page cache before is not told from what is touched.
-    std::uint64_t cached = 0;
-    if (look(seen)) {
-      for (const std::uint64_t word : seen)
-        cached += static_cast<std::uint64_t>(std::popcount(word));
-    }
-    if (cached > pages / kMostCached) {
+    if (look(seen) && marked_in(seen) > pages / kMostCached) {
       return fail(ErrorKind::kUnsupported,
                   "this process has no page table to look at (/proc/self/pagemap), and too much of "
                   "the memory file is in the page cache to see what comes there");
@@ -286,7 +309,10 @@ Result<std::vector<PageRun>> WorkingSet::observe() const {
   }
   std::vector<Words> fresh;  // by each look
   if (!wait(begin_.get(), -1)) return fail(ErrorKind::kState, "the end");
-  for (const int delay : kLooks) {
+  std::size_t at_rest = 0;
+  for (std::size_t looks = 0; looks < kLooks.size() + kMoreLooks; ++looks) {
+    if (looks >= kLooks.size() && at_rest >= kLooksAtRest) break;
+    const int delay = kLooks.at(std::min(looks, kLooks.size() - 1));
     if (!wait(stop_.get(), delay)) return fail(ErrorKind::kState, "the end");
     Words now(seen.size());
     if (!look(now)) return fail(ErrorKind::kUnsupported, "this process cannot tell it");
@@ -294,6 +320,7 @@ Result<std::vector<PageRun>> WorkingSet::observe() const {
       now[i] &= ~seen[i];
       seen[i] |= now[i];
     }
+    at_rest = marked_in(now) < kStillComing ? at_rest + 1 : 0;
     fresh.push_back(std::move(now));
   }
   Words written(seen.size());
@@ -305,6 +332,7 @@ Result<std::vector<PageRun>> WorkingSet::observe() const {
 
 void WorkingSet::note(EventLoop& loop, const WorkingSetStamp& stamp) {
   auto runs = observe();
+  take_single_pages(false);
   if (!runs && runs.error().kind() == ErrorKind::kState) return;
   loop.post([this, alive = std::weak_ptr<void>(alive_), stamp, runs = std::move(runs)] {
     if (alive.expired()) return;

@@ -80,6 +80,9 @@ class WorkingSet {
 
  private:
   WorkingSet(const memory::GuestMemory& memory, UniqueFd fd, memory::PageTable table);
+  // Whether the guest that touches a page of the file reads that page alone, or what is around it.
+  void take_single_pages(bool single) const;
+  void tell_apart() const;
   void bring_in(std::span<const PageRun> runs) const;
   // Maps the pages of `run`, which are the guest's own from then on where they are written.
   void map_in(const PageRun& run) const;

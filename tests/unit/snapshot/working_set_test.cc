@@ -193,6 +193,52 @@ TEST_F(Attached, WhatOneTouchedTheNextHas) {
   EXPECT_TRUE(own(memory, last));
 }
 
+// The runs that were noted.
+std::vector<PageRun> noted(const std::string& path, std::array<std::byte, 16> id = {}) {
+  const UniqueFd file(::open(path.c_str(), O_RDONLY));
+  const auto stamp = stamp_of(id, file.get());
+  std::ifstream stream(path + ".ws", std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(stream), {});
+  const auto runs = read_working_set(std::as_bytes(std::span(bytes)), *stamp);
+  EXPECT_TRUE(runs) << runs.error().text();
+  return runs ? *runs : std::vector<PageRun>{};
+}
+
+// The kernel maps and reads what is around a page that is touched.
+TEST_F(Attached, WhatLiesAroundIsNotNoted) {
+  if (::access("/proc/self/pagemap", R_OK) != 0) GTEST_SKIP() << "no page table can be read here";
+  const UniqueFd file(::open(path_.c_str(), O_RDWR));
+  ASSERT_EQ(::fsync(file.get()), 0);
+  note({0, 65 * kMib + 8 * kPage}, {66 * kMib});
+  if (noted(path_).size() > 4) GTEST_SKIP() << "its files do not leave this host's memory";
+  EXPECT_EQ(
+      noted(path_),
+      (std::vector<PageRun>{
+          {0, kPage}, {2 * kMib + 8 * kPage, kPage}, {3 * kMib, kPage, true}, {3 * kMib, kPage}}));
+}
+
+// On a slow disk the guest has not come to its first answer after some seconds.
+TEST_F(Attached, IsNotedForAsLongAsNewPagesCome) {
+  if (::access("/proc/self/pagemap", R_OK) != 0) GTEST_SKIP() << "no page table can be read here";
+  const memory::GuestMemory memory = map();
+  const auto set = attach(memory);
+  set->begin();
+  const auto last = 64 * kMib + 40 * 16 * kPage;
+  for (auto at = 64 * kMib; at <= last; at += 16 * kPage) {
+    for (int i = 0; i < 16; ++i) static_cast<void>(memory.read<std::uint32_t>(at + i * kPage));
+    ASSERT_FALSE(std::filesystem::exists(path_ + ".ws"));
+    ASSERT_TRUE(loop_->run_once(0));
+    ::usleep(120'000);
+  }
+  for (int turns = 0; turns < 100 && !std::filesystem::exists(path_ + ".ws"); ++turns) {
+    ASSERT_TRUE(loop_->run_once(100));
+  }
+  const std::uint64_t offset = last - 63 * kMib;
+  EXPECT_TRUE(std::ranges::any_of(noted(path_), [&](const PageRun& run) {
+    return run.offset <= offset && offset < run.offset + run.size;
+  }));
+}
+
 // As in a jail, which has no /proc.
 TEST_F(Attached, WithoutAPageTableWhatComesIntoThePageCacheIsNoted) {
   // All of the file is there, as it was just written.
