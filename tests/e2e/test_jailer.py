@@ -48,13 +48,13 @@ def own_cgroup(pid):
 
 
 def test_settings_of_version_2(place, parent):
-    with place.jail(*flags(parent, "pids.max=30", "memory.max=268435456", "cpu.max=50000 100000", "io.weight=default 50"), "--new-cgroup-ns") as jail:
+    with place.jail(*flags(parent, "pids.max=30", "memory.max=268435456", "cpu.max=5000 10000", "io.weight=default 50", "cpuset.cpus=0"), "--new-cgroup-ns") as jail:
         jail.run_guest()
         made = parent / place.id
         assert own_cgroup(jail.pid) == f"0::/{parent.name}/{place.id}"
         assert set((parent / "cgroup.subtree_control").read_text().split()) >= {"pids", "memory", "cpu", "io"}
-        values = {name: (made / name).read_text().strip() for name in ("pids.max", "memory.max", "cpu.max", "io.weight")}
-        assert values == {"pids.max": "30", "memory.max": "268435456", "cpu.max": "50000 100000", "io.weight": "default 50"}
+        values = {name: (made / name).read_text().strip() for name in ("pids.max", "memory.max", "cpu.max", "io.weight", "cpuset.cpus")}
+        assert values == {"pids.max": "30", "memory.max": "268435456", "cpu.max": "5000 10000", "io.weight": "default 50", "cpuset.cpus": "0"}
         assert os.readlink(jail.file("ns/cgroup")) != os.readlink("/proc/self/ns/cgroup")
     cleaned = place.clean_up("--parent-cgroup", parent.name)
     assert cleaned.returncode == 0 and not made.exists(), cleaned
