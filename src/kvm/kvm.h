@@ -79,6 +79,7 @@ class Vcpu {
   // would pass the end.
   std::span<std::byte> shared_bytes(std::uint64_t offset, std::size_t length) const;
 
+  // KVM_SET_CPUID2. Leaves of zeros are left out: the guest reads zeros there all the same.
   Result<void> set_cpuid(std::span<const kvm_cpuid_entry2> entries) const;
   Result<std::vector<kvm_cpuid_entry2>> cpuid() const;
   Result<kvm_regs> regs() const;

@@ -58,7 +58,7 @@ Result<void> restore_processors(const kvm::Vm& vm, const std::vector<kvm::Vcpu>&
   MOTE_TRY(const kvm_clock_data now, vm.clock());
   const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
   for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], state.vcpus[i], vm, clock), "vCPU {}", i);
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], i, state.vcpus[i], vm, clock), "vCPU {}", i);
   }
   return {};
 }

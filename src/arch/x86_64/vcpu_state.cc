@@ -51,6 +51,17 @@ bool is_reset(const kvm_debugregs& registers) {
          registers.dr6 == kDr6 && registers.dr7 == kDr7 && registers.flags == 0;
 }
 
+// With its flags KVM only says which parts it tells.
+bool is_reset(kvm_vcpu_events events) {
+  events.flags = 0;
+  const auto bytes = std::as_bytes(std::span(&events, 1));
+  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
+}
+// The first one begins to run, the others wait to be woken.
+bool is_reset(const kvm_mp_state& state, unsigned index) {
+  return state.mp_state == (index == 0 ? KVM_MP_STATE_RUNNABLE : KVM_MP_STATE_UNINITIALIZED);
+}
+
 // Whether the APIC's timer goes by the deadline: else KVM takes no heed of what it is set to.
 bool uses_deadline(const kvm_lapic_state& lapic) {
   constexpr std::size_t kLvtTimer = 0x320;
@@ -92,8 +103,8 @@ Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t
   return state;
 }
 
-Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const kvm::Vm& vm,
-                          const ClockMoments& clock) {
+Result<void> restore_vcpu(const kvm::Vcpu& vcpu, unsigned index, const VcpuState& state,
+                          const kvm::Vm& vm, const ClockMoments& clock) {
   // CPUID first, as it decides what the rest may hold; the frequency before the TSC, and that
   // before its deadline, which KVM arms by it; the LAPIC after the special registers, which hold
   // its base; the events last, as the others may raise some.
@@ -103,7 +114,7 @@ Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const k
     MOTE_CHECK_WITHIN(vcpu.set_tsc_khz(state.tsc_khz),
                       "run the guest's TSC at {} kHz on a host of {} kHz", state.tsc_khz, host_khz);
   }
-  MOTE_CHECK(vcpu.set_mp_state(state.mp_state));
+  if (!is_reset(state.mp_state, index)) MOTE_CHECK(vcpu.set_mp_state(state.mp_state));
   MOTE_CHECK(vcpu.set_regs(state.regs));
   MOTE_CHECK(vcpu.set_sregs(state.sregs));
   if (!is_reset(state.xcrs)) MOTE_CHECK(vcpu.set_xcrs(state.xcrs));
@@ -118,7 +129,7 @@ Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const k
   if (deadline != nullptr && uses_deadline(state.lapic)) {
     MOTE_CHECK(vcpu.set_msrs(std::span(deadline, 1)));
   }
-  return vcpu.set_events(state.events);
+  return is_reset(state.events) ? Result<void>() : vcpu.set_events(state.events);
 }
 
 }  // namespace mote::arch

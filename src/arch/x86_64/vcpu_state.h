@@ -39,9 +39,9 @@ BOOST_DESCRIBE_STRUCT(VcpuState, (),
 Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
                             std::size_t xsave_size);
 
-// Sets all of `state` on a vCPU of `vm` that has not run, once the VM's clock is set: `clock` is
+// Sets all of `state` on the vCPU `index` of `vm`, which has not run, once the VM's clock is set: `clock` is
 // that one, and the one that it was set to. An error names the part that KVM refused.
-Result<void> restore_vcpu(const kvm::Vcpu& vcpu, const VcpuState& state, const kvm::Vm& vm,
-                          const ClockMoments& clock);
+Result<void> restore_vcpu(const kvm::Vcpu& vcpu, unsigned index, const VcpuState& state,
+                          const kvm::Vm& vm, const ClockMoments& clock);
 
 }  // namespace mote::arch
