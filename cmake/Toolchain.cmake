@@ -40,8 +40,9 @@ endif()
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   string(REPLACE "-O3" "-Os" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+  # No type is asked for its name (RTTI): what would tell it is pages that each launch writes addresses into.
   add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-flto=thin;-ffunction-sections;-fdata-sections>"
-                      -D_FORTIFY_SOURCE=3 -g0)
+                      "$<$<COMPILE_LANGUAGE:CXX>:-fno-rtti>" -D_FORTIFY_SOURCE=3 -g0)
   if(MOTE_CFI)
     set(cfi -fsanitize=cfi-vcall,cfi-icall,cfi-nvcall)
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:${cfi}>)
