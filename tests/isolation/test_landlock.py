@@ -88,6 +88,17 @@ def test_a_path_that_is_not_there_is_told(tmp_path):
 
 
 @needs_landlock
+@pytest.mark.parametrize("flags", [("--no-api",), ("--allow-path", ".")], ids=["without an API", "with allowed paths"])
+def test_the_log_says_which_version_holds(tmp_path, places, flags):
+    config = tmp_path / "config"
+    config.write_text(json.dumps({"boot-source": boot_source(api.BARE / "hello.elf"), "drives": [], "machine-config": {"vcpu_count": 1, "mem_size_mib": 128}}))
+    where = ("--api-sock", tmp_path / "s", "--allow-path", api.BARE, "--allow-path", config) if flags[0] != "--no-api" else ()
+    done = subprocess.run([api.BIN / "mote-vmm", *flags, *where, "--config-file", config, "--level", "Debug"], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=30, cwd=tmp_path)
+    assert done.returncode == 0 and f"landlock, version {api.landlock_abi()}" in done.stdout, done
+
+
+@needs_landlock
 def test_without_an_api_its_own_sockets_are_removed_at_the_end(tmp_path, places):
     inside, _ = places
     config = tmp_path / "config"
