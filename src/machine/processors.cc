@@ -94,6 +94,16 @@ VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
   };
 }
 
+Result<std::vector<kvm_cpuid_entry2>> give_cpuid(const kvm::Kvm& kvm, const kvm::Vm& vm,
+                                                 const SupportedCpuid& cpuid,
+                                                 const MachineConfig& config, const kvm::Vcpu& vcpu,
+                                                 unsigned index) {
+  const auto& leaves = cpuid.get();
+  if (!leaves) return std::unexpected(leaves.error());
+  MOTE_CHECK(HostTraits(kvm, vm).set_cpuid(vcpu, index, *leaves, config.vcpu_count, config.smt));
+  return vcpu.cpuid();
+}
+
 bool has_template(const VmConfig& config) {
   return config.cpu_config || static_template(config.machine);
 }

@@ -27,6 +27,12 @@ VcpuThread::SetUp set_up_of_vcpus(const kvm::Kvm& kvm, const kvm::Vm& vm,
                                   std::shared_ptr<const SupportedCpuid> cpuid,
                                   const MachineConfig& config);
 
+// The same CPUID for one vCPU, here and now: what KVM says that it has then.
+Result<std::vector<kvm_cpuid_entry2>> give_cpuid(const kvm::Kvm& kvm, const kvm::Vm& vm,
+                                                 const SupportedCpuid& cpuid,
+                                                 const MachineConfig& config, const kvm::Vcpu& vcpu,
+                                                 unsigned index);
+
 bool has_template(const VmConfig& config);
 
 // Gives all `vcpus` the same by the configuration's template, here and now, so that what the host

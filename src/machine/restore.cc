@@ -1,5 +1,6 @@
 // A machine is made again from a saved state: the same steps as for a launch (assembly.cc), with
 // the state in place of a kernel.
+#include <span>
 #include <utility>
 
 #include "arch/x86_64/cpu_compatibility.h"
@@ -50,15 +51,18 @@ Result<std::vector<kvm::Vcpu>> complete(const kvm::Vm& vm, Shell& shell, unsigne
   return vcpus;
 }
 
-// The VM's controllers and processors as they were.
+// The VM's controllers and processors as they were. `given` is the CPUID that the first have.
 Result<void> restore_processors(const kvm::Vm& vm, const std::vector<kvm::Vcpu>& vcpus,
-                                const MachineState& state, arch::ClockStart start) {
+                                const MachineState& state, arch::ClockStart start,
+                                std::span<const std::vector<kvm_cpuid_entry2>> given) {
   // The clock before the vCPUs, whose kvmclock starts from it.
   MOTE_CHECK(arch::restore_vm(vm, state.vm, start));
   MOTE_TRY(const kvm_clock_data now, vm.clock());
   const arch::ClockMoments clock{.saved = state.vm.clock, .now = now};
   for (std::size_t i = 0; i < vcpus.size(); ++i) {
-    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], i, state.vcpus[i], vm, clock), "vCPU {}", i);
+    const auto cpuid = i < given.size() ? std::span(given[i]) : std::span<const kvm_cpuid_entry2>();
+    MOTE_CHECK_WITHIN(arch::restore_vcpu(vcpus[i], i, state.vcpus[i], vm, clock, cpuid), "vCPU {}",
+                      i);
   }
   return {};
 }
@@ -103,7 +107,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   MOTE_CHECK(machine->map_registers(devices.size()));
   MOTE_TRY(auto vcpus,
            complete(vm, *shell, config.machine.vcpu_count, /*asks=*/!source.of_this_kernel));
-  if (const auto set = restore_processors(vm, vcpus, state, source.clock); !set) {
+  if (const auto set = restore_processors(vm, vcpus, state, source.clock, shell->cpuids); !set) {
     // Says more than KVM where the host lacks something that they were given.
     MOTE_CHECK(check_host());
     return std::unexpected(set.error());

@@ -4,6 +4,9 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <array>
+#include <span>
+#include <utility>
 
 #include "arch/x86_64/layout.h"
 #include "machine/machine.h"
@@ -40,6 +43,24 @@ Result<MappedMemory> find_room(std::uint64_t size) {
   return fail(ErrorKind::kResource, "{} MiB of addresses are not free", size >> 20);
 }
 
+void touch(std::span<std::byte> bytes) {
+  for (std::size_t at = 0; at < bytes.size(); at += memory::kPageSize) {
+    auto* const byte = static_cast<volatile std::byte*>(&bytes[at]);
+    *byte = *byte;
+  }
+}
+
+// A load has pages of stack and heap that nothing has touched yet.
+void touch_ahead() {
+  constexpr std::size_t kStack = 48 << 10;
+  constexpr std::size_t kHeap = 96
+                                << 10;  // from the top of what there is, and below what is mapped
+  std::array<std::byte, kStack> stack;
+  touch(stack);
+  const auto heap = std::make_unique_for_overwrite<std::byte[]>(kHeap);
+  touch({heap.get(), kHeap});
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Shell>> Shell::make_empty(HeadStart start) {
@@ -72,8 +93,27 @@ Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_siz
   MOTE_CHECK(shell->vm.create_pit());
   // Whoever loads later does not wait for it.
   shell->head_start.ask(*shell->threads.front());
-  MOTE_CHECK(shell->head_start.cpuid->get());
+  MOTE_CHECK(shell->prepare_vcpus(config));
+  touch_ahead();
   return shell;
+}
+
+// A vCPU that is told to leave before it enters the guest has KVM make what it makes at the first
+// KVM_RUN of a VM: a thread of its own.
+Result<void> Shell::prepare_vcpus(const MachineConfig& config) {
+  for (unsigned index = 0; index < vcpus.size(); ++index) {
+    kvm::Vcpu& vcpu = vcpus[index];
+    MOTE_TRY(auto cpuid, give_cpuid(*head_start.kvm, vm, *head_start.cpuid, config, vcpu, index));
+    cpuids.push_back(std::move(cpuid));
+    threads[index]->run([&vcpu] {
+      vcpu.shared().immediate_exit = 1;
+      static_cast<void>(vcpu.run());
+      vcpu.shared().immediate_exit = 0;
+      touch(vcpu.shared_bytes(memory::kPageSize, 1));  // where an exit's data is
+    });
+    threads[index]->wait();
+  }
+  return {};
 }
 
 // KVM does not look at what is behind a slot until the guest does; so nothing need be there.

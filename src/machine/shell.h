@@ -3,6 +3,8 @@
 // A load into it pays for mapping memory and setting state.
 #pragma once
 
+#include <linux/kvm.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -11,6 +13,7 @@
 #include "base/result.h"
 #include "base/worker.h"
 #include "kvm/kvm.h"
+#include "machine/config.h"
 #include "machine/head_start.h"
 #include "memory/guest_memory.h"
 
@@ -35,6 +38,8 @@ class Shell {
   kvm::Vm vm;
   std::vector<kvm::Vcpu> vcpus = {};
   std::vector<std::unique_ptr<Worker>> threads = {};
+  // What each of `vcpus` was given: that of a machine without a template, which most have.
+  std::vector<std::vector<kvm_cpuid_entry2>> cpuids = {};
 
   // Gives `made`, which was this one's VM, slots of `memory` where it has others.
   Result<void> give_memory(const kvm::Vm& made, const memory::GuestMemory& memory,
@@ -43,6 +48,7 @@ class Shell {
  private:
   Shell(HeadStart start, kvm::Vm made) : head_start(std::move(start)), vm(std::move(made)) {}
   Result<void> lay_slots();
+  Result<void> prepare_vcpus(const MachineConfig& config);
 
   std::vector<memory::Range> ranges_;
   std::vector<std::byte*> places_;

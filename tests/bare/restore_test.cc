@@ -288,6 +288,49 @@ TEST_F(RestoreTest, AProcessorThatIsNotThisOneIsRefusedByItsFeatures) NO_THREAD_
       << refused.error().text();
 }
 
+// A shell's processors have the CPUID that most guests were given, and are given another's.
+TEST_F(RestoreTest, AShellsProcessorsHaveTheStatesCpuid) NO_THREAD_SAFETY_ANALYSIS {
+  auto machine = Machine::boot(*loop_, config(2), options());
+  ASSERT_TRUE(machine) << machine.error().text();
+  ASSERT_TRUE((*machine)->run());
+  type("a");
+  read_until("memory=00000001");
+  (*machine)->pause();
+  auto state = (*machine)->save();
+  ASSERT_TRUE(state) << state.error().text();
+  std::vector<memory::GuestMemory> copies;
+  for (int i = 0; i < 2; ++i) copies.push_back(copy_of((*machine)->memory(), config(2).machine));
+  machine->reset();  // it would read what is typed
+  for (const bool changed : {false, true}) {
+    if (changed) {
+      for (arch::VcpuState& vcpu : state->vcpus) {
+        for (kvm_cpuid_entry2& leaf : vcpu.cpuid) {
+          if (leaf.function == 1) leaf.eax ^= 0xf;  // another stepping
+        }
+      }
+    }
+    auto shell = Shell::make(2, config(2).machine.mem_size_mib);
+    ASSERT_TRUE(shell) << shell.error().text();
+    RestoreSource source{.memory = std::move(copies[changed ? 1 : 0])};
+    ASSERT_EQ((*shell)->cpuids.size(), 2U);
+    for (unsigned i = 0; i < 2; ++i) {
+      EXPECT_EQ(arch::is_same_cpuid((*shell)->cpuids[i], state->vcpus[i].cpuid), !changed);
+    }
+    source.shell = std::move(*shell);
+    auto again = Machine::restore(*loop_, config(2), options(), std::move(source), *state);
+    ASSERT_TRUE(again) << again.error().text();
+    ASSERT_TRUE((*again)->run());
+    type("b");
+    read_until("memory=00000002");
+    (*again)->pause();
+    const auto saved = (*again)->save();
+    ASSERT_TRUE(saved) << saved.error().text();
+    for (unsigned i = 0; i < 2; ++i) {
+      EXPECT_TRUE(arch::is_same_cpuid(saved->vcpus[i].cpuid, state->vcpus[i].cpuid));
+    }
+  }
+}
+
 // A checksum keeps accidents out and nobody who means it: whatever a state says, the machine is
 // made or refused, and nothing else.
 TEST_F(RestoreTest, HostileStatesAreRefusedOrRestored) NO_THREAD_SAFETY_ANALYSIS {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <tuple>
 
 namespace mote::arch {
 namespace {
@@ -72,6 +73,17 @@ bool uses_deadline(const kvm_lapic_state& lapic) {
   return (timer & kMode) == kByDeadline;
 }
 
+// A leaf without what follows CR4, XCR0 and IA32_XSS (SDM volume 2A, CPUID).
+kvm_cpuid_entry2 without_enabled(kvm_cpuid_entry2 leaf) {
+  constexpr std::uint32_t kOsXsave = 1U << 27;
+  constexpr std::uint32_t kOsPke = 1U << 4;
+  constexpr std::uint32_t kXsaveLeaf = 0xd;
+  if (leaf.function == 1) leaf.ecx &= ~kOsXsave;
+  if (leaf.function == 7 && leaf.index == 0) leaf.ecx &= ~kOsPke;
+  if (leaf.function == kXsaveLeaf && leaf.index <= 1) leaf.ebx = 0;  // the area's present size
+  return leaf;
+}
+
 // All but the TSC, which start_tsc() sets, and its deadline.
 Result<void> restore_msrs(const kvm::Vcpu& vcpu, const std::vector<kvm_msr_entry>& msrs) {
   std::vector<kvm_msr_entry> others;
@@ -103,12 +115,22 @@ Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t
   return state;
 }
 
+bool is_same_cpuid(std::span<const kvm_cpuid_entry2> one, std::span<const kvm_cpuid_entry2> other) {
+  return std::ranges::equal(one, other, [](const auto& left, const auto& right) {
+    const kvm_cpuid_entry2 a = without_enabled(left);
+    const kvm_cpuid_entry2 b = without_enabled(right);
+    return std::tie(a.function, a.index, a.flags, a.eax, a.ebx, a.ecx, a.edx) ==
+           std::tie(b.function, b.index, b.flags, b.eax, b.ebx, b.ecx, b.edx);
+  });
+}
+
 Result<void> restore_vcpu(const kvm::Vcpu& vcpu, unsigned index, const VcpuState& state,
-                          const kvm::Vm& vm, const ClockMoments& clock) {
+                          const kvm::Vm& vm, const ClockMoments& clock,
+                          std::span<const kvm_cpuid_entry2> given) {
   // CPUID first, as it decides what the rest may hold; the frequency before the TSC, and that
   // before its deadline, which KVM arms by it; the LAPIC after the special registers, which hold
   // its base; the events last, as the others may raise some.
-  MOTE_CHECK(vcpu.set_cpuid(state.cpuid));
+  if (!is_same_cpuid(given, state.cpuid)) MOTE_CHECK(vcpu.set_cpuid(state.cpuid));
   MOTE_TRY(const std::uint32_t host_khz, host_tsc_khz(vcpu, vm));
   if (host_khz != state.tsc_khz) {
     MOTE_CHECK_WITHIN(vcpu.set_tsc_khz(state.tsc_khz),

@@ -39,9 +39,15 @@ BOOST_DESCRIBE_STRUCT(VcpuState, (),
 Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
                             std::size_t xsave_size);
 
-// Sets all of `state` on the vCPU `index` of `vm`, which has not run, once the VM's clock is set: `clock` is
-// that one, and the one that it was set to. An error names the part that KVM refused.
+// Whether a vCPU that has been given one CPUID has been given the other: what KVM itself changes in
+// it, by what the guest has enabled, does not count.
+bool is_same_cpuid(std::span<const kvm_cpuid_entry2> one, std::span<const kvm_cpuid_entry2> other);
+
+// Sets all of `state` on the vCPU `index` of `vm`, which has not run, once the VM's clock is set:
+// `clock` is that one, and the one that it was set to. `given` is the CPUID that it has been given
+// already; empty: none. An error names the part that KVM refused.
 Result<void> restore_vcpu(const kvm::Vcpu& vcpu, unsigned index, const VcpuState& state,
-                          const kvm::Vm& vm, const ClockMoments& clock);
+                          const kvm::Vm& vm, const ClockMoments& clock,
+                          std::span<const kvm_cpuid_entry2> given = {});
 
 }  // namespace mote::arch
