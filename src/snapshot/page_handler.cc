@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <array>
+#include <chrono>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -100,6 +102,12 @@ bool says_somebody_waits(int facts) {
   const std::string_view all(text.data(), *count);
   const auto at = all.find(kTotal);
   return at != all.npos && at + kTotal.size() < all.size() && all[at + kTotal.size()] != '0';
+}
+
+using Clock = std::chrono::steady_clock;
+
+std::int64_t milliseconds_since(Clock::time_point then) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - then).count();
 }
 
 // Takes what a handler sends, which means nothing. False: it has closed its end.
@@ -223,6 +231,8 @@ Result<void> PageHandler::try_out(std::span<const std::uintptr_t> first,
     const int ready = ::poll(events.data(), events.size(), kLookMs);
     if (ready > 0 && events[0].revents != 0) return {};
     if (ready > 0) {
+      // What it brought just before may not have been noticed yet.
+      if (::poll(events.data(), 1, kLookMs) > 0) return {};
       return given_up(Error(ErrorKind::kIo,
                             fmt::format("the page-fault handler at {} has gone, before it brought "
                                         "the first pages",
@@ -266,16 +276,18 @@ void PageHandler::watch(const Lost& lost) const {
 std::string PageHandler::wait_for_loss() const {
   const UniqueFd process = process_of(socket_.get());
   bool open = true;
-  int silent_ms = 0;
+  // Since when somebody has waited and nobody got a page; by the clock, as a handler that talks
+  // wakes this thread as often as it likes.
+  std::optional<Clock::time_point> silent;
   std::int64_t brought = 0;
   while (true) {
     std::array<pollfd, 3> events{
         pollfd{.fd = stop_.get(), .events = POLLIN, .revents = 0},
         pollfd{.fd = open ? socket_.get() : process.get(), .events = POLLIN, .revents = 0},
-        pollfd{.fd = silent_ms > 0 ? -1 : userfaultfd_.get(), .events = POLLIN, .revents = 0}};
+        pollfd{.fd = silent ? -1 : userfaultfd_.get(), .events = POLLIN, .revents = 0}};
     // A fault that was read at once has woken nobody here.
     const int idle_ms = facts_ ? kPatienceMs : -1;
-    const int ready = ::poll(events.data(), events.size(), silent_ms > 0 ? kLookMs : idle_ms);
+    const int ready = ::poll(events.data(), events.size(), silent ? kLookMs : idle_ms);
     if (ready < 0) continue;
     if (events[0].revents != 0) return {};
     if (events[1].revents != 0 && !(open && still_open(socket_.get()))) {
@@ -287,8 +299,13 @@ std::string PageHandler::wait_for_loss() const {
     const bool unread = has_unread_faults();
     const bool waits = unread || (facts_ && says_somebody_waits(facts_.get()));
     const std::int64_t now = faults_of_others();
-    silent_ms = waits && (silent_ms == 0 || now == brought) ? silent_ms + kLookMs : 0;
+    if (!waits || (silent && now != brought)) {
+      silent.reset();
+    } else if (!silent) {
+      silent = Clock::now();
+    }
     brought = now;
+    const auto silent_ms = silent ? milliseconds_since(*silent) : 0;
     if (unread && silent_ms > kPatienceMs) {
       return fmt::format("has read no fault for {} seconds", kPatienceMs / 1000);
     }
