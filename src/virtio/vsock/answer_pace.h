@@ -12,8 +12,8 @@ namespace mote::virtio::vsock {
 
 class AnswerPace {
  public:
-  // In nanoseconds: the longest look.
-  static constexpr std::uint64_t kMostWindow = 300'000;
+  // In nanoseconds: the longest look, as long as KVM itself looks for what ends a guest's rest.
+  static constexpr std::uint64_t kMostWindow = 200'000;
   // Questions that go without a look after many looks in vain.
   static constexpr std::uint32_t kMostSkipped = 1023;
 
@@ -36,8 +36,9 @@ class AnswerPace {
     }
     return asked_ + std::min(2 * mean_, most_);
   }
-  // It came in that time.
-  void came() { skipped_ = 0; }
+  // It came in that time. One such answer is not enough: where others have the processors, every
+  // second look may be in vain, and keeps the program from what it would need to answer.
+  void came() { skipped_ /= 2; }
   // It did not.
   void dry() { skip_ = skipped_ = std::min(2 * skipped_ + 1, kMostSkipped); }
 

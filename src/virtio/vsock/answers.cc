@@ -19,8 +19,9 @@ void Vsock::heard(const vsock::Ports& ports) {
   asked_.reset();
 }
 
-// Looks for as long as the pace says, unless the guest has more to say. What is found is shown to
-// the guest before the program hears that its data has gone, so that its wake is not waited for.
+// Looks for as long as the pace says, unless the guest has more to say. What is there at once is of
+// a program that ran on this processor and sleeps by now: the guest is shown it before the program
+// hears that its data has gone, so that its wake is not waited for.
 void Vsock::await_answer() {
   if (!asked_ || !rx_) return;
   const vsock::Ports ports = *asked_;
@@ -28,16 +29,21 @@ void Vsock::await_answer() {
   if (found == connections_.end() || !found->second->hears_host()) return asked_.reset();
   const std::uint64_t end = answers_.look_until();
   if (end == 0) return;
+  bool at_once = true;
   do {
     if (found->second->host_has_data()) {
       answers_.came();
       heard(ports);
+      // What comes later is of one on another processor, which is still at work: it needs no wake
+      // if it hears at once.
+      if (!at_once) found->second->release();
       settle(*found->second, found->second->ready({.readable = true}));
       fill_rx();
       const auto still = connections_.find(ports);
       if (still != connections_.end()) still->second->release();
       return;
     }
+    at_once = false;
     if (tx_->waiting()) return;
     __builtin_ia32_pause();
   } while (monotonic_ns() < end);
