@@ -13,6 +13,7 @@
 #include "base/byte_sink.h"
 #include "base/log_limit.h"
 #include "base/log_module.h"
+#include "base/log_subject.h"
 #include "base/sync.h"
 
 namespace mote::log {
@@ -167,13 +168,17 @@ const Metrics& metrics() { return the_log().metrics; }
 bool enabled(Level level) { return level <= the_log().level.load(std::memory_order_relaxed); }
 
 void write(Level level, std::string_view text, std::source_location where) {
+  write_of(0, level, text, where);
+}
+
+void write_of(std::size_t subject, Level level, std::string_view text, std::source_location where) {
   Log& log = the_log();
   const MutexLock lock(log.mutex);
   if (level > log.settings.level) return;
   if (!log.settings.module.empty() && !module_begins_with(where.file_name(), log.settings.module)) {
     return;
   }
-  const auto verdict = log.sites.admit({where.file_name(), where.line(), where.column()},
+  const auto verdict = log.sites.admit({where.file_name(), where.line(), where.column(), subject},
                                        log.now != nullptr ? log.now() : monotonic());
   if (!verdict.admitted) {
     ++log.metrics.rate_limited_log_count;

@@ -20,6 +20,7 @@ class CallSites {
     const char* file = nullptr;
     std::uint32_t line = 0;
     std::uint32_t column = 0;
+    std::size_t subject = 0;  // of which of several things it speaks there
     bool operator==(const Place&) const = default;
   };
   struct Verdict {

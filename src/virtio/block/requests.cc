@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/log_subject.h"
 #include "virtio/block/device.h"
 #include "virtio/queue/serve.h"
 
@@ -278,8 +278,8 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
 void Block::report(const Error& error) {
   if (reported_ == kMostReports) return;
   ++reported_;
-  log::error("{}: {}{}", name_, error.text(),
-             reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
+  log::line_of(log::Level::kError, name_, ": {}{}", error.text(),
+               reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
 }
 
 void Block::count(const Pending& pending) {

@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log.h"
+#include "base/log_subject.h"
 #include "network/tap.h"
 #include "virtio/net/announce.h"
 #include "virtio/net/features.h"
@@ -273,8 +273,8 @@ void Net::link_ready(unsigned lane, network::Link::Readiness readiness) {
 void Net::report(const Error& error) {
   if (reported_ == kMostReports) return;
   ++reported_;
-  log::error("{}: {}{}", name_, error.text(),
-             reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
+  log::line_of(log::Level::kError, name_, ": {}{}", error.text(),
+               reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
 }
 
 }  // namespace mote::virtio

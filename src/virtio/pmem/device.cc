@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log.h"
+#include "base/log_subject.h"
 #include "virtio/queue/serve.h"
 
 namespace mote::virtio {
@@ -168,7 +168,8 @@ void Pmem::synced(const Result<void>& result) {
   if (!result) {
     metrics_.flush_fails += under_way_.size();
     if (!reported_failure_) {
-      log::error("{}: {} (more of these are counted, not logged)", name_, result.error().text());
+      log::line_of(log::Level::kError, name_, ": {} (more of these are counted, not logged)",
+                   result.error().text());
     }
     reported_failure_ = true;
   }

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/log.h"
+#include "base/log_subject.h"
 #include "virtio/transport/session.h"
 #include "virtio/transport/status.h"
 
@@ -159,7 +159,7 @@ void Session::report(std::string_view what, const Error& error) {
   constexpr unsigned kMostReports = 8;
   if (reports_ == kMostReports) return;
   ++reports_;
-  log::warning("{} {}: {}{}", parts_.name, what, error.text(),
+  log::line_of(log::Level::kWarning, parts_.name, " {}: {}{}", what, error.text(),
                reports_ == kMostReports ? " (more of its failures are counted, not logged)" : "");
 }
 

@@ -37,6 +37,19 @@ TEST(CallSites, AreCountedEachByItself) {
   EXPECT_TRUE(sites.admit(kTwo, {}).admitted);
 }
 
+TEST(CallSites, AreCountedEachByItselfForEachOfWhichTheySpeak) {
+  CallSites sites;
+  const auto of = [](std::size_t subject) {
+    CallSites::Place place = kOne;
+    place.subject = subject;
+    return place;
+  };
+  for (int i = 0; i < 20; ++i) sites.admit(of(1), {});
+  EXPECT_FALSE(sites.admit(of(1), {}).admitted);
+  EXPECT_TRUE(sites.admit(of(2), {}).admitted);
+  EXPECT_TRUE(sites.admit(kOne, {}).admitted);
+}
+
 TEST(CallSites, ForgetTheOneThatWasSilentLongest) {
   CallSites sites;
   for (int i = 0; i < 10; ++i) sites.admit(kOne, milliseconds(1));

@@ -1,4 +1,5 @@
 #include "base/log.h"
+#include "base/log_subject.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -42,6 +43,19 @@ class LogTest : public testing::Test {
   }
   UniqueFd out_;
 };
+
+TEST_F(LogTest, AFailingDiskIsNotHiddenBehindOthers) {
+  use_clock(stopped);
+  for (const char* name : {"drive 'a'", "drive 'b'", "drive 'c'"}) {
+    for (int i = 0; i < 12; ++i) line_of(Level::kError, name, " fails: {}", i);
+  }
+  const std::string all = lines();
+  for (const char* name : {"drive 'a'", "drive 'b'", "drive 'c'"}) {
+    EXPECT_THAT(all, testing::HasSubstr(fmt::format("{} fails: 0\n", name)));
+    EXPECT_THAT(all, testing::HasSubstr(fmt::format("{} fails: 9\n", name)));
+    EXPECT_THAT(all, testing::Not(testing::HasSubstr(fmt::format("{} fails: 10\n", name))));
+  }
+}
 
 TEST_F(LogTest, WritesFirecrackersShapeOfLine) {
   configure({.id = "my-vm"});
