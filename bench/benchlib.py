@@ -79,8 +79,11 @@ def table(head, rows):
     return "\n".join(lines)
 
 
+BAR_COLUMNS = ["bar", "measured", "at most", ""]
+
+
 def bars_table(bars):
-    return table(["bar", "measured", "at most", ""],
+    return table(BAR_COLUMNS,
                  [[b["what"], f"{b['value']:g}{b['unit']}", f"{b['bar']:g}{b['unit']}", "ok" if b["ok"] else "**not met**"]
                   for b in bars])
 
