@@ -3,30 +3,15 @@
 #include <linux/virtio_mmio.h>
 #include <sys/epoll.h>
 
-#include "machine/irq_line.h"
-
 namespace mote::machine {
-namespace {
-
-// KVM hands an irqfd of a pin of the I/O APIC to a worker thread, and the guest waits for the
-// scheduler twice; so this thread raises the pin itself. Only where another process runs the queues
-// has the interrupt to be a descriptor.
-Result<std::unique_ptr<bus::Interrupt>> make_interrupt(const AttachmentSite& site,
-                                                       const MmioPlace& place,
-                                                       const virtio::Device& device) {
-  if (!device.traits().queues_elsewhere) return std::make_unique<IrqLine>(site.vm, place.gsi);
-  MOTE_TRY(bus::EventFdInterrupt interrupt, bus::EventFdInterrupt::create());
-  MOTE_CHECK(site.vm.assign_irqfd(interrupt.fd(), place.gsi));
-  return std::make_unique<bus::EventFdInterrupt>(std::move(interrupt));
-}
-
-}  // namespace
 
 Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlace& place,
                                       std::string name, virtio::Device& device,
                                       const virtio::MmioState* state) {
   Attachment made;
-  MOTE_TRY(made.interrupt_, make_interrupt(site, place, device));
+  MOTE_TRY(bus::EventFdInterrupt interrupt, bus::EventFdInterrupt::create());
+  made.interrupt_ = std::make_unique<bus::EventFdInterrupt>(std::move(interrupt));
+  MOTE_CHECK(site.vm.assign_irqfd(made.interrupt_->fd(), place.gsi));
 
   virtio::Mmio::Parts parts{
       .name = std::move(name),

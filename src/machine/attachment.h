@@ -1,5 +1,5 @@
 // Attachment puts a virtio device on the machine: its transport on the MMIO bus, its kicks as
-// ioeventfds that the event loop watches, its interrupt as a pin of the I/O APIC.
+// ioeventfds that the event loop watches, its interrupt as an irqfd.
 #pragma once
 
 #include <memory>
@@ -49,7 +49,7 @@ class Attachment {
  private:
   Attachment() = default;
 
-  std::unique_ptr<bus::Interrupt> interrupt_;
+  std::unique_ptr<bus::EventFdInterrupt> interrupt_;
   std::unique_ptr<virtio::Mmio> transport_;
   std::vector<EventLoop::Watch> kicks_;
 };
