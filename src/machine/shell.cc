@@ -53,8 +53,8 @@ void touch(std::span<std::byte> bytes) {
 // A load has pages of stack and heap that nothing has touched yet.
 void touch_ahead() {
   constexpr std::size_t kStack = 48 << 10;
-  constexpr std::size_t kHeap = 96
-                                << 10;  // from the top of what there is, and below what is mapped
+  // From the top of what there is, and below what is mapped.
+  constexpr std::size_t kHeap = 96 << 10;
   std::array<std::byte, kStack> stack;
   touch(stack);
   const auto heap = std::make_unique_for_overwrite<std::byte[]>(kHeap);

@@ -11,13 +11,13 @@
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <cstring>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include "base/asked_to_end.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -102,12 +102,6 @@ bool says_somebody_waits(int facts) {
   const std::string_view all(text.data(), *count);
   const auto at = all.find(kTotal);
   return at != all.npos && at + kTotal.size() < all.size() && all[at + kTotal.size()] != '0';
-}
-
-using Clock = std::chrono::steady_clock;
-
-std::int64_t milliseconds_since(Clock::time_point then) {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - then).count();
 }
 
 // Takes what a handler sends, which means nothing. False: it has closed its end.
@@ -278,7 +272,7 @@ std::string PageHandler::wait_for_loss() const {
   bool open = true;
   // Since when somebody has waited and nobody got a page; by the clock, as a handler that talks
   // wakes this thread as often as it likes.
-  std::optional<Clock::time_point> silent;
+  std::optional<std::uint64_t> silent;
   std::int64_t brought = 0;
   while (true) {
     std::array<pollfd, 3> events{
@@ -302,10 +296,12 @@ std::string PageHandler::wait_for_loss() const {
     if (!waits || (silent && now != brought)) {
       silent.reset();
     } else if (!silent) {
-      silent = Clock::now();
+      silent = monotonic_ns();
     }
     brought = now;
-    const auto silent_ms = silent ? milliseconds_since(*silent) : 0;
+    constexpr std::uint64_t kNanosecondsPerMillisecond = 1'000'000;
+    const std::uint64_t silent_ms =
+        silent ? (monotonic_ns() - *silent) / kNanosecondsPerMillisecond : 0;
     if (unread && silent_ms > kPatienceMs) {
       return fmt::format("has read no fault for {} seconds", kPatienceMs / 1000);
     }

@@ -83,6 +83,18 @@ class RestoreTest : public testing::Test {
     ASSERT_TRUE(write_all(input_.write.get(), std::as_bytes(std::span(keys))));
   }
 
+  // A machine that is paused once its guest, which was typed `keys`, has printed `text`.
+  Result<std::unique_ptr<Machine>> paused_after(const VmConfig& wanted, std::string_view keys,
+                                                const std::string& text) NO_THREAD_SAFETY_ANALYSIS {
+    auto machine = Machine::boot(*loop_, wanted, options());
+    if (!machine) return machine;
+    MOTE_CHECK((*machine)->run());
+    type(keys);
+    read_until(text);
+    (*machine)->pause();
+    return machine;
+  }
+
   // What a memory file will do: the pages of one machine in the memory of another.
   static memory::GuestMemory copy_of(const memory::GuestMemory& from, const MachineConfig& config) {
     auto copy = Machine::make_memory(config);
@@ -105,12 +117,8 @@ class RestoreTest : public testing::Test {
 };
 
 TEST_F(RestoreTest, APausedMachineStandsStillAndGoesOn) NO_THREAD_SAFETY_ANALYSIS {
-  auto machine = Machine::boot(*loop_, config(1), options());
+  auto machine = paused_after(config(1), "a", "memory=00000001 register=00000001");
   ASSERT_TRUE(machine) << machine.error().text();
-  ASSERT_TRUE((*machine)->run());
-  type("a");
-  read_until("memory=00000001 register=00000001");
-  (*machine)->pause();
   const std::uint64_t exits = (*machine)->vcpu_metrics(0).exit_io_in;
   ::usleep(20'000);
   EXPECT_EQ((*machine)->vcpu_metrics(0).exit_io_in, exits);
@@ -148,12 +156,8 @@ TEST_F(RestoreTest, AGuestGoesOnCountingInANewMachine) NO_THREAD_SAFETY_ANALYSIS
   for (const unsigned vcpus : {1U, 2U}) {
     SCOPED_TRACE(vcpus);
     const VmConfig wanted = config(vcpus);
-    auto first = Machine::boot(*loop_, wanted, options());
+    auto first = paused_after(wanted, "abc", "memory=00000003 register=00000003");
     ASSERT_TRUE(first) << first.error().text();
-    ASSERT_TRUE((*first)->run());
-    type("abc");
-    read_until("memory=00000003 register=00000003");
-    (*first)->pause();
     auto state = (*first)->save();
     ASSERT_TRUE(state) << state.error().text();
     EXPECT_EQ(state->vcpus.size(), vcpus);
@@ -204,12 +208,8 @@ std::uint64_t tsc_of(const MachineState& state, std::size_t vcpu) {
 
 // Linux gives the TSC up where it and kvmclock have gone apart by some 100 us.
 TEST_F(RestoreTest, ItsTwoClocksStayInStep) NO_THREAD_SAFETY_ANALYSIS {
-  auto machine = Machine::boot(*loop_, config(2), options());
+  auto machine = paused_after(config(2), "a", "memory=00000001 register=00000001");
   ASSERT_TRUE(machine) << machine.error().text();
-  ASSERT_TRUE((*machine)->run());
-  type("a");
-  read_until("memory=00000001 register=00000001");
-  (*machine)->pause();
   auto before = (*machine)->save();
   ASSERT_TRUE(before) << before.error().text();
   // Its host has been away for an hour.
@@ -290,12 +290,8 @@ TEST_F(RestoreTest, AProcessorThatIsNotThisOneIsRefusedByItsFeatures) NO_THREAD_
 
 // A shell's processors have the CPUID that most guests were given, and are given another's.
 TEST_F(RestoreTest, AShellsProcessorsHaveTheStatesCpuid) NO_THREAD_SAFETY_ANALYSIS {
-  auto machine = Machine::boot(*loop_, config(2), options());
+  auto machine = paused_after(config(2), "a", "memory=00000001");
   ASSERT_TRUE(machine) << machine.error().text();
-  ASSERT_TRUE((*machine)->run());
-  type("a");
-  read_until("memory=00000001");
-  (*machine)->pause();
   auto state = (*machine)->save();
   ASSERT_TRUE(state) << state.error().text();
   std::vector<memory::GuestMemory> copies;

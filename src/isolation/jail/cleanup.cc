@@ -5,7 +5,6 @@
 #include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -40,11 +39,8 @@ Result<std::vector<std::string>> names_in(const UniqueFd& directory, std::size_t
 
 // A directory in `parent` that is on the same mount.
 Result<UniqueFd> open_own(const UniqueFd& parent, const std::string& name) {
-  open_how how{};
-  how.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
-  UniqueFd fd(
-      static_cast<int>(::syscall(SYS_openat2, parent.get(), name.c_str(), &how, sizeof(how))));
+  UniqueFd fd = open_by_rules(parent.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW,
+                              RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
   if (fd) return fd;
   if (errno == EXDEV) {
     return fail(ErrorKind::kState, "something is mounted on '{}' in the jail; unmount it first",

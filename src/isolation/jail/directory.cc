@@ -9,6 +9,15 @@
 
 namespace mote::isolation::jail {
 
+UniqueFd open_by_rules(int at, const std::string& path, int flags, std::uint64_t resolve,
+                       mode_t mode) {
+  open_how how{};
+  how.flags = static_cast<__u64>(flags | O_CLOEXEC);
+  how.mode = mode;
+  how.resolve = resolve;
+  return UniqueFd(static_cast<int>(::syscall(SYS_openat2, at, path.c_str(), &how, sizeof(how))));
+}
+
 Result<UniqueFd> open_base(const std::string& path) {
   UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, "open the directory '{}'", path);
@@ -17,12 +26,8 @@ Result<UniqueFd> open_base(const std::string& path) {
 
 Result<UniqueFd> open_below(const UniqueFd& directory, const std::string& name, int flags,
                             mode_t mode) {
-  open_how how{};
-  how.flags = static_cast<__u64>(flags | O_CLOEXEC);
-  how.mode = mode;
-  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  UniqueFd fd(
-      static_cast<int>(::syscall(SYS_openat2, directory.get(), name.c_str(), &how, sizeof(how))));
+  constexpr std::uint64_t kRules = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  UniqueFd fd = open_by_rules(directory.get(), name, flags, kRules, mode);
   if (fd) return fd;
   if (errno == ELOOP) {
     return fail(ErrorKind::kInvalid, "'{}' is a symbolic link; inside a jail none is followed",

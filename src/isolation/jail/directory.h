@@ -6,12 +6,18 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cstdint>
 #include <string>
 
 #include "base/unique_fd.h"
 #include "isolation/jail/undo.h"
 
 namespace mote::isolation::jail {
+
+// openat2(2): what `path` leads to from the directory `at`, by the rules `resolve` (RESOLVE_*);
+// O_CLOEXEC is added to `flags`. Empty: it could not be opened, and errno says why.
+UniqueFd open_by_rules(int at, const std::string& path, int flags, std::uint64_t resolve,
+                       mode_t mode = 0);
 
 // The directory at `path`, links followed. Errors: not there, no directory, not permitted.
 Result<UniqueFd> open_base(const std::string& path);

@@ -3,7 +3,6 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -53,11 +52,8 @@ Result<bool> read_header(const UniqueFd& fd, const std::string& path) {
 Result<void> open_content(const UniqueFd& place, const std::string& path, ExecFile& file) {
   // Where the path has no link, it says the name, and /proc, which takes ten times as long, need
   // not be asked. What lies there may be another file by now, or none that an open returns from.
-  open_how how{};
-  how.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-  how.resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  file.fd =
-      UniqueFd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, path.c_str(), &how, sizeof(how))));
+  file.fd = open_by_rules(AT_FDCWD, path, O_RDONLY | O_NONBLOCK | O_NOCTTY,
+                          RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
   struct stat status{};
   if (file.fd && ::fstat(file.fd.get(), &status) == 0 && status.st_dev == file.status.st_dev &&
       status.st_ino == file.status.st_ino) {

@@ -21,6 +21,7 @@
 #include <random>
 #include <thread>
 
+#include "base/descriptor_passing.h"
 #include "temp_dir.h"
 
 namespace mote::snapshot {
@@ -75,19 +76,10 @@ class Handler {
     }
   }
   static UniqueFd take(int socket) {
-    std::array<char, 4096> text{};
-    iovec part{.iov_base = text.data(), .iov_len = text.size()};
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> control{};
-    msghdr header{};
-    header.msg_iov = &part;
-    header.msg_iovlen = 1;
-    header.msg_control = control.data();
-    header.msg_controllen = control.size();
-    if (::recvmsg(socket, &header, MSG_CMSG_CLOEXEC) <= 0) return {};
-    const cmsghdr* const rights = CMSG_FIRSTHDR(&header);
-    int fd = -1;
-    if (rights != nullptr) std::memcpy(&fd, CMSG_DATA(rights), sizeof fd);
-    return UniqueFd(fd);
+    std::array<std::byte, 4096> text{};
+    auto received = receive_some(socket, text);
+    if (!received || !*received || (*received)->descriptors.empty()) return {};
+    return std::move((*received)->descriptors.front());
   }
   void serve(int faults) const {
     pollfd look{.fd = faults, .events = POLLIN, .revents = 0};
