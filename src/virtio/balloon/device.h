@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "base/event_loop.h"
+#include "base/failure_log.h"
 #include "virtio/balloon/config.h"
 #include "virtio/balloon/metrics.h"
 #include "virtio/balloon/state.h"
@@ -116,7 +117,7 @@ class Balloon final : public Device {
   bool acknowledge_on_stop_ = true;
 
   BalloonMetrics metrics_;
-  bool reported_failure_ = false;
+  log::FailureLog failures_;
 };
 
 }  // namespace mote::virtio

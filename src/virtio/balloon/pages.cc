@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "base/log.h"
 #include "virtio/balloon/device.h"
 #include "virtio/queue/serve.h"
 
@@ -28,10 +27,7 @@ bool may_go_on(Queue& queue, bool now) {
 std::optional<std::uint64_t> Balloon::discard(const memory::GuestSlice& slice) {
   auto bytes = memory_.discard(slice);
   if (bytes) return *bytes;
-  if (!reported_failure_) {
-    reported_failure_ = true;
-    log::warning("balloon: {} (more of these are counted, not logged)", bytes.error().text());
-  }
+  failures_.tell(log::Level::kWarning, "balloon", bytes.error());
   return std::nullopt;
 }
 

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/failure_log.h"
 #include "storage/disk.h"
 #include "storage/raw_disk.h"
 #include "virtio/block/config.h"
@@ -157,7 +158,7 @@ class Block final : public Device, private storage::CompletionListener {
   std::vector<std::vector<iovec>> spare_buffers_;
   std::vector<storage::DiskRequest> ranges_;  // of the request that is looked at
   std::unique_ptr<RateLimiter> limiter_;      // null: there never was a limit
-  unsigned reported_ = 0;
+  log::FailureLog failures_;                  // of the host
   BlockMetrics metrics_;
 };
 

@@ -5,7 +5,6 @@
 #include <limits>
 
 #include "base/clock.h"
-#include "base/log_subject.h"
 #include "virtio/block/device.h"
 #include "virtio/queue/serve.h"
 
@@ -19,8 +18,6 @@ using storage::DiskRequest;
 using storage::kSectorSize;
 using storage::Op;
 
-// Host failures that are logged a device; all are counted.
-constexpr unsigned kMostReports = 8;
 // Lists of buffers kept for reuse, and the longest that is worth keeping.
 constexpr std::size_t kSpareLists = 32;
 constexpr std::size_t kSpareCapacity = 512;
@@ -275,12 +272,7 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
   if (batches_ == 0) flush_queues();
 }
 
-void Block::report(const Error& error) {
-  if (reported_ == kMostReports) return;
-  ++reported_;
-  log::line_of(log::Level::kError, name_, ": {}{}", error.text(),
-               reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
-}
+void Block::report(const Error& error) { failures_.tell(log::Level::kError, name_, error); }
 
 void Block::count(const Pending& pending) {
   if (pending.failed) {

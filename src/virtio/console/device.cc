@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "base/log.h"
 #include "virtio/console/backends.h"
 #include "virtio/console/due.h"
 #include "virtio/queue/serve.h"
@@ -20,7 +19,6 @@ constexpr std::uint16_t kControlTransmit = 3;
 constexpr std::size_t kBytesPerTurn = 256 << 10;
 // How long a console's output may wait for room.
 constexpr std::chrono::milliseconds kPatience(200);
-constexpr unsigned kMostReports = 8;
 constexpr std::uint32_t kEmergencyOffset = offsetof(virtio_console_config, emerg_wr);
 
 constexpr std::uint64_t feature(unsigned bit) { return std::uint64_t{1} << bit; }
@@ -279,11 +277,6 @@ std::size_t Console::put(Port& port, std::span<const std::byte> bytes) {
   return *taken;
 }
 
-void Console::report(const Error& error) {
-  if (reported_ == kMostReports) return;
-  ++reported_;
-  log::warning("console: {}{}", error.text(),
-               reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
-}
+void Console::report(const Error& error) { failures_.tell(log::Level::kWarning, "console", error); }
 
 }  // namespace mote::virtio

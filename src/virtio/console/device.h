@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/event_loop.h"
+#include "base/failure_log.h"
 #include "virtio/console/backend.h"
 #include "virtio/console/config.h"
 #include "virtio/console/metrics.h"
@@ -106,7 +107,7 @@ class Console final : public Device {
   bool multiport_ = false;  // negotiated
   std::vector<std::byte> buffer_;
   ConsoleMetrics metrics_;
-  unsigned reported_ = 0;
+  log::FailureLog failures_;
 };
 
 }  // namespace mote::virtio

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log.h"
 #include "virtio/queue/serve.h"
 
 namespace mote::virtio {
@@ -251,8 +250,7 @@ Mem::Answer Mem::state_of(const BlockRun& run) const {
 }
 
 void Mem::report(const Error& error) {
-  if (std::exchange(reported_failure_, true)) return;
-  log::warning("memory-hotplug: {} (more of these are counted, not logged)", error.text());
+  failures_.tell(log::Level::kWarning, "memory-hotplug", error);
 }
 
 }  // namespace mote::virtio

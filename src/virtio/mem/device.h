@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/failure_log.h"
 #include "memory/pluggable.h"
 #include "virtio/device.h"
 #include "virtio/mem/config.h"
@@ -88,7 +89,7 @@ class Mem final : public Device {
   std::optional<Queue> queue_;
   bool active_ = false;
   MemMetrics metrics_;
-  bool reported_failure_ = false;
+  log::FailureLog failures_;
 };
 
 }  // namespace mote::virtio

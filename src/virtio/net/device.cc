@@ -8,7 +8,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log_subject.h"
 #include "network/tap.h"
 #include "virtio/net/announce.h"
 #include "virtio/net/features.h"
@@ -16,8 +15,6 @@
 namespace mote::virtio {
 namespace {
 
-// Failures of the link that are logged; all are counted.
-constexpr unsigned kMostReports = 8;
 // Configuration space as far as it is there: behind it come a speed and hashes, which are not
 // offered.
 constexpr std::uint32_t kConfigSize = offsetof(virtio_net_config, speed);
@@ -270,11 +267,6 @@ void Net::link_ready(unsigned lane, network::Link::Readiness readiness) {
   if (readiness.receive) receivers_[lane]->link_ready();
 }
 
-void Net::report(const Error& error) {
-  if (reported_ == kMostReports) return;
-  ++reported_;
-  log::line_of(log::Level::kError, name_, ": {}{}", error.text(),
-               reported_ == kMostReports ? " (more of these are counted, not logged)" : "");
-}
+void Net::report(const Error& error) { failures_.tell(log::Level::kError, name_, error); }
 
 }  // namespace mote::virtio

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/failure_log.h"
 #include "network/link.h"
 #include "virtio/device.h"
 #include "virtio/net/config.h"
@@ -88,8 +89,8 @@ class Net final : public Device {
   std::optional<std::uint64_t> negotiated_;  // features; empty: no queue was started since a reset
   std::uint32_t active_ = 1;                 // pairs that the driver uses
   bool tell_config_ = false;                 // the driver of a restored device read another address
-  bool restored_ = false;  // and has not run since: the network is to learn where it is
-  unsigned reported_ = 0;
+  bool restored_ = false;     // and has not run since: the network is to learn where it is
+  log::FailureLog failures_;  // of the link
 };
 
 }  // namespace mote::virtio

@@ -6,7 +6,6 @@
 #include <cstring>
 #include <utility>
 
-#include "base/log_subject.h"
 #include "virtio/queue/serve.h"
 
 namespace mote::virtio {
@@ -167,11 +166,7 @@ void Pmem::sync_waiting() {
 void Pmem::synced(const Result<void>& result) {
   if (!result) {
     metrics_.flush_fails += under_way_.size();
-    if (!reported_failure_) {
-      log::line_of(log::Level::kError, name_, ": {} (more of these are counted, not logged)",
-                   result.error().text());
-    }
-    reported_failure_ = true;
+    failures_.tell(log::Level::kError, name_, result.error());
   }
   for (Chain& chain : under_way_) answer(std::move(chain), result ? kOk : kFailed);
   under_way_.clear();

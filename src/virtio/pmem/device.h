@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/failure_log.h"
 #include "memory/address_space.h"
 #include "storage/file_memory.h"
 #include "virtio/device.h"
@@ -73,7 +74,7 @@ class Pmem final : public Device {
   std::vector<Chain> waiting_;    // for the next sync
   std::vector<Chain> under_way_;  // answered when the sync is done
   PmemMetrics metrics_;
-  bool reported_failure_ = false;
+  log::FailureLog failures_;
 };
 
 }  // namespace mote::virtio

@@ -6,7 +6,6 @@
 #include <array>
 #include <utility>
 
-#include "base/log.h"
 #include "virtio/queue/serve.h"
 
 namespace mote::virtio {
@@ -99,9 +98,7 @@ Result<void> Rng::fill(ChainWriter& room, std::uint64_t length) {
 
 void Rng::report(const Error& error) {
   ++metrics_.host_rng_fails;
-  if (!std::exchange(reported_, true)) {
-    log::error("entropy device: {} (more of these are counted, not logged)", error.text());
-  }
+  failures_.tell(log::Level::kError, "entropy device", error);
 }
 
 }  // namespace mote::virtio

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/failure_log.h"
 #include "virtio/device.h"
 #include "virtio/rate_limiter.h"
 #include "virtio/rng/config.h"
@@ -56,7 +57,7 @@ class Rng final : public Device {
   const std::unique_ptr<RateLimiter> limiter_;
   std::optional<Queue> queue_;
   std::uint64_t this_turn_ = 0;  // bytes
-  bool reported_ = false;        // that the host has no entropy
+  log::FailureLog failures_;     // of the host, which has no entropy
   RngMetrics metrics_;
 };
 

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/failure_log.h"
 #include "base/sync.h"
 #include "base/unique_fd.h"
 #include "memory/guest_memory.h"
@@ -167,9 +168,9 @@ class Session final : private QueueHost {
   ThreadRole thread_;                         // the machine thread
   bool running_ GUARDED_BY(thread_) = false;  // the device has its queues, or would but for a pause
   bool paused_ GUARDED_BY(thread_) = false;
-  bool broken_ GUARDED_BY(thread_) = false;                       // nothing but a reset helps
-  bool kicking_ GUARDED_BY(thread_) = false;                      // the device is inside kick()
-  unsigned reports_ GUARDED_BY(thread_) = 0;                      // lines logged
+  bool broken_ GUARDED_BY(thread_) = false;   // nothing but a reset helps
+  bool kicking_ GUARDED_BY(thread_) = false;  // the device is inside kick()
+  log::FailureLog failures_ GUARDED_BY(thread_);
   std::vector<std::optional<Queue>> parked_ GUARDED_BY(thread_);  // while paused
 
   mutable Mutex mutex_;

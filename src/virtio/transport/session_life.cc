@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "base/log_subject.h"
 #include "virtio/transport/session.h"
 #include "virtio/transport/status.h"
 
@@ -156,11 +155,7 @@ void Session::reset_by_driver() {
 
 void Session::report(std::string_view what, const Error& error) {
   // A guest may start over and over: metrics count on, the log does not fill.
-  constexpr unsigned kMostReports = 8;
-  if (reports_ == kMostReports) return;
-  ++reports_;
-  log::line_of(log::Level::kWarning, parts_.name, " {}: {}{}", what, error.text(),
-               reports_ == kMostReports ? " (more of its failures are counted, not logged)" : "");
+  failures_.tell(log::Level::kWarning, parts_.name, fmt::format(" {}: {}", what, error.text()));
 }
 
 void Session::needs_reset() {

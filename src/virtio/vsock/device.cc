@@ -25,8 +25,9 @@ Result<std::unique_ptr<Vsock>> make(const VsockConfig& config, const DeviceServi
                  config.guest_cid);
   }
   vsock::UnixBackend::make_room(Vsock::Limits{}.connections);
-  MOTE_TRY(auto backend, vsock::UnixBackend::create(config.uds_path, services.loop));
-  return Vsock::over(config.guest_cid, std::move(backend), services.loop, {}, state);
+  auto backend = vsock::UnixBackend::create(config.uds_path, services.loop);
+  if (!backend) return std::unexpected(std::move(backend.error()).within("vsock"));
+  return Vsock::over(config.guest_cid, std::move(*backend), services.loop, {}, state);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <functional>
 #include <thread>
 
 namespace mote::log {
@@ -46,8 +47,12 @@ class LogTest : public testing::Test {
 
 TEST_F(LogTest, AFailingDiskIsNotHiddenBehindOthers) {
   use_clock(stopped);
+  const auto here = std::source_location::current();
   for (const char* name : {"drive 'a'", "drive 'b'", "drive 'c'"}) {
-    for (int i = 0; i < 12; ++i) line_of(Level::kError, name, " fails: {}", i);
+    const std::size_t subject = std::hash<std::string_view>()(name);
+    for (int i = 0; i < 12; ++i) {
+      write_of(subject, Level::kError, fmt::format("{} fails: {}", name, i), here);
+    }
   }
   const std::string all = lines();
   for (const char* name : {"drive 'a'", "drive 'b'", "drive 'c'"}) {

@@ -2,7 +2,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/virtio_ids.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include "log_lines.h"
 #include "virtio/balloon_fixture.h"
 
 namespace mote::virtio::test {
@@ -82,6 +85,20 @@ TEST_F(BalloonTest, PagesThatAreNoMemoryAreCountedAndTheOthersStillTaken) {
   inflate({end, end - 1, end + 1, 0xffffffff, 0xfffffffe, 0});
   EXPECT_EQ(balloon_->metrics().inflate_bad_pages, 4U);
   EXPECT_EQ(resident(kLowEnd - kPage, kPage), 0U);
+}
+
+TEST_F(BalloonTest, AHostThatKeepsPagesIsLoggedOnceAndTheOthersAreStillTaken) {
+  start();
+  use(kPages, 3 * kPage);
+  const auto kept = machine_.memory.slice(kPages, kPage);
+  // Under sanitizers mlock() does nothing.
+  ASSERT_EQ(::syscall(SYS_mlock, kept->lend_for_reading().iov_base, kPage), 0);
+  const mote::test::LogLines log;
+  for (int i = 0; i < 3; ++i) inflate({kFirst, kFirst + 2});
+  EXPECT_EQ(log.count("balloon: "), 1) << log.text();
+  EXPECT_EQ(resident(kPages, 3 * kPage), 2 * kPage);
+  EXPECT_EQ(balloon_->metrics().inflate_fails, 3U);
+  EXPECT_EQ(::syscall(SYS_munlock, kept->lend_for_reading().iov_base, kPage), 0);
 }
 
 TEST_F(BalloonTest, ChainsWithoutSenseAreAnsweredAndCounted) {

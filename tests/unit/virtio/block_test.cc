@@ -5,6 +5,7 @@
 
 #include <limits>
 
+#include "log_lines.h"
 #include "virtio/block/device.h"
 #include "virtio/fake_disk.h"
 #include "virtio/test_driver.h"
@@ -231,6 +232,18 @@ TEST_F(BlockTest, AHostThatFailsIsAnIoErrorAndCounted) {
   EXPECT_EQ(block_->metrics().execute_fails, 1U);
   EXPECT_EQ(block_->metrics().read_count, 0U);
   EXPECT_EQ(ask(request(VIRTIO_BLK_T_IN).out(512).out(1)).status, kOk);
+}
+
+TEST_F(BlockTest, AHostThatFailsOverAndOverIsLoggedOnce) {
+  build();
+  const mote::test::LogLines log;
+  disk_->failing = true;
+  for (std::uint64_t sector = 0; sector < 20; ++sector) {
+    EXPECT_EQ(ask(request(VIRTIO_BLK_T_OUT, sector).in(sector_of('w')).out(1)).status, kIoError);
+  }
+  EXPECT_EQ(block_->metrics().execute_fails, 20U);
+  EXPECT_EQ(log.count("drive 'test': the fake disk fails at 0"), 1);
+  EXPECT_EQ(log.count("\n"), 1);
 }
 
 TEST_F(BlockTest, ABatchIsOneInterrupt) {

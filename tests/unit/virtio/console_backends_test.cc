@@ -103,6 +103,14 @@ TEST_F(ConsoleBackends, FilesAreMadeAndAppendedTo) {
   EXPECT_FALSE(make_backend({.mode = PortMode::File, .path = directory.path()}, *loop));
 }
 
+TEST_F(ConsoleBackends, AFileWithoutRoomIsAnError) {
+  auto full = make_backend({.mode = PortMode::File, .path = "/dev/full"}, *loop);
+  ASSERT_TRUE(full) << full.error().text();
+  const auto written = (*full)->write(bytes_of("text"));
+  ASSERT_FALSE(written);
+  EXPECT_NE(written.error().text().find("ENOSPC"), std::string::npos) << written.error().text();
+}
+
 TEST_F(ConsoleBackends, NowhereTakesAllAndGivesNothing) {
   auto null = make_backend({}, *loop);
   ASSERT_TRUE(null);

@@ -1,4 +1,5 @@
 // A console's data: input, output, and who waits for whom.
+#include "log_lines.h"
 #include "virtio/console_rig.h"
 
 namespace mote::virtio::test {
@@ -183,14 +184,16 @@ TEST_F(ConsoleTest, AChainThatShrankIsDoneWith) {
 TEST_F(ConsoleTest, AFailingBackendIsCountedAndLeavesTheRest) {
   start();
   open(1);
+  const mote::test::LogLines log;
   ports[1]->broken = true;
-  send(5, "lost");
-  EXPECT_EQ(drivers[5]->ring.take_used().size(), 1U);
+  for (int i = 0; i < 3; ++i) send(5, "lost");
+  EXPECT_EQ(drivers[5]->ring.take_used().size(), 3U);
   drivers[4]->chain().out(kBuffer).push();
   drivers[4]->kick();
   EXPECT_TRUE(received(4).empty());
-  EXPECT_EQ(console->metrics().tx_fails, 1U);
+  EXPECT_EQ(console->metrics().tx_fails, 3U);
   EXPECT_EQ(console->metrics().rx_fails, 1U);
+  EXPECT_EQ(log.count("console: "), 1) << log.text();
   send(1, "the other port");
   EXPECT_EQ(ports[0]->output, "the other port");
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "storage/disk.h"
@@ -37,9 +38,8 @@ class FakeDisk final : public storage::Disk {
     Waiting next = std::move(waiting.front());
     waiting.pop_front();
     Result<void> result;
-    if (fail_next) {
-      fail_next = false;
-      result = fail(ErrorKind::kIo, "the fake disk fails");
+    if (std::exchange(fail_next, false) || failing) {
+      result = fail(ErrorKind::kIo, "the fake disk fails at {}", next.request.offset);
     } else {
       act(next.request);
     }
@@ -53,6 +53,7 @@ class FakeDisk final : public storage::Disk {
   int commits = 0;
   bool protect = false;
   bool fail_next = false;
+  bool failing = false;
   bool defer = false;  // requests wait for complete_one() or drain()
   int drains = 0;
   std::vector<storage::Op> log;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <linux/virtio_ids.h>
 
+#include "log_lines.h"
 #include "virtio/net/features.h"
 #include "virtio/net_rig.h"
 
@@ -160,6 +161,24 @@ TEST_F(NetDeviceTest, AResetIsBackToOnePair) {
   net_->reset();
   EXPECT_EQ(link_->used, 1U);
   EXPECT_EQ(net_->save().active_queues, 1U);
+}
+
+TEST_F(NetDeviceTest, ALinkThatIsGoneIsLoggedOnceForAllOfItsLanes) {
+  build({.iface_id = "test", .host_dev_name = "tap"}, 2);
+  for (std::uint16_t i = 0; i < 4; ++i) queue(i, kMergeable | kSeveralPairs);
+  ASSERT_EQ(command(4, use_pairs(2)), VIRTIO_NET_OK);
+  const mote::test::LogLines log;
+  link_->gone = true;
+  for (const std::uint16_t receive : {0, 2}) {
+    queue(receive).chain().out(2000).push();
+    queue(receive).kick();
+    const std::uint16_t transmit = receive + 1;
+    queue(transmit).chain().in(frame_of(60)).push();
+    queue(transmit).kick();
+  }
+  EXPECT_EQ(metrics().event_fails, 4U);
+  EXPECT_EQ(log.count("interface 'test': the fake link is gone"), 1);
+  EXPECT_EQ(log.count("\n"), 1) << log.text();
 }
 
 TEST_F(NetDeviceTest, GoesOnAsItWasSaved) {

@@ -4,6 +4,7 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_pmem.h>
 
+#include "log_lines.h"
 #include "storage/temp_file.h"
 #include "virtio/fake_file.h"
 #include "virtio/pmem/device.h"
@@ -105,12 +106,16 @@ TEST_F(PmemTest, OneSyncServesAllThatWaitWhenItBegins) {
 
 TEST_F(PmemTest, AHostThatFailsIsToldToTheDriverAndCounted) {
   build();
-  file_->fail_next = true;
-  const auto failed = push_flush();
-  driver_->kick();
-  EXPECT_EQ(driver_->used().head, failed);
-  EXPECT_EQ(driver_->ring.written(failed), kFailed);
-  EXPECT_EQ(pmem_->metrics().flush_fails, 1U);
+  const mote::test::LogLines log;
+  for (int i = 0; i < 3; ++i) {
+    file_->fail_next = true;
+    const auto failed = push_flush();
+    driver_->kick();
+    EXPECT_EQ(driver_->used().head, failed);
+    EXPECT_EQ(driver_->ring.written(failed), kFailed);
+  }
+  EXPECT_EQ(pmem_->metrics().flush_fails, 3U);
+  EXPECT_EQ(log.count("\n"), 1) << log.text();
   const auto good = push_flush();
   driver_->kick();
   EXPECT_EQ(driver_->used().head, good);

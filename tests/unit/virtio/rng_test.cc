@@ -1,4 +1,5 @@
 // The entropy device over a source that counts.
+#include "log_lines.h"
 #include "virtio/rng/device.h"
 
 #include <gtest/gtest.h>
@@ -97,6 +98,7 @@ TEST_F(RngTest, AnswersARequestWithoutRoom) {
 }
 
 TEST_F(RngTest, AHostWithoutEntropyIsCountedAndTheGuestToldSo) {
+  const mote::test::LogLines log;
   source_->left = 4096;
   driver_->chain().out(10'000).push();
   driver_->chain().out(16).push();
@@ -106,6 +108,7 @@ TEST_F(RngTest, AHostWithoutEntropyIsCountedAndTheGuestToldSo) {
   EXPECT_EQ(used[0].length, 4096U) << "what there was";
   EXPECT_EQ(used[1].length, 0U);
   EXPECT_EQ(rng_->metrics().host_rng_fails, 2U);
+  EXPECT_EQ(log.count("entropy device: "), 1);
   EXPECT_EQ(rng_->metrics().entropy_bytes, 4096U);
   source_->left = 100;
   driver_->chain().out(16).push();
