@@ -88,7 +88,7 @@ def test_a_full_disk_and_a_bad_one_are_errors_of_the_guest_alone(vmm, kernel, sm
         assert counts[f"block_{name}"]["execute_fails"] > 0 and counts[f"block_{name}"]["invalid_reqs_count"] == 0, counts
     # However often they fail, and however many of them, the log has it of each disk, and once.
     logged = re.findall(r"drive '(\w+)': (.*?) \(more of these are counted, not logged\)", outcome.text)
-    for name, error in (("raw", "(ENOSPC)"), ("qcow2", "(ENOSPC)"), ("layer", "(ENOSPC)"), ("bad", "read a disk"), ("bad", "write a disk")):
+    for name, error in (("raw", "(ENOSPC)"), ("qcow2", "(ENOSPC)"), ("layer", "(ENOSPC)"), ("bad", "read a disk"), ("bad", "flush a disk")):
         assert any(disk == name and error in text for disk, text in logged), (name, error, outcome)
     kinds = [(disk, re.sub(r"\d", "", text)) for disk, text in logged]
     assert len(kinds) == len(set(kinds)) and len(kinds) == outcome.text.count("drive '"), outcome
