@@ -1,15 +1,12 @@
-// A block device driven by a guest over virtio-mmio: honestly, and with every lie a driver can
-// tell.
+// A block device driven by a guest over virtio-mmio. Drivers that lie are in lying_driver_test.cc.
 
 #include <fstream>
-#include <set>
 
 #include "bare_test.h"
 
 namespace mote::bare {
 namespace {
 
-constexpr std::uint64_t kNeedsReset = 0x4f;  // driver ok, and device needs reset
 constexpr std::uint64_t kFine = 0x0f;
 constexpr std::size_t kSector = 512;
 constexpr std::size_t kDiskSectors = 128;
@@ -108,40 +105,6 @@ TEST_F(BlockTest, IoUringServesADriverAsWell) {
 
 TEST_F(BlockTest, WithoutADriveThereIsNoDevice) {
   EXPECT_EQ(output_of({.guest = "virtio_blk"}), "no device\n");
-}
-
-// A ring that lies stops the device until it is reset; a request that is wrong but well-formed may
-// be answered instead; and registers that make no sense change nothing. After each the guest resets
-// the device, and at the end it is served.
-TEST_F(BlockTest, SurvivesALyingDriver) {
-  const std::string output =
-      output_of({.guest = "virtio_bad", .drives = {drive("scratch", make_disk())}});
-  const std::set<std::string> answerable{"header_short", "no_status", "header_only"};
-  const std::set<std::string> borne{"kicks", "moved_while_live", "honest"};
-  const std::set<std::string> never_started{"kick_before_start", "queue_unknown", "widths"};
-  std::set<std::string> seen;
-  for (const Fields& line : lines_with(output, "case=")) {
-    const std::string name = line.at("case");
-    const std::uint64_t status = number(line, "status");
-    const std::uint64_t used = number(line, "used");
-    seen.insert(name);
-    if (borne.contains(name)) {
-      EXPECT_EQ(status, kFine) << name;
-      EXPECT_EQ(used, 1) << name;
-    } else if (never_started.contains(name)) {
-      EXPECT_EQ(status, 0) << name;
-      EXPECT_EQ(used, 0) << name;
-    } else if (name == "features") {
-      EXPECT_EQ(status & 8, 0) << "features that were not offered were accepted";
-    } else if (answerable.contains(name)) {
-      EXPECT_TRUE(status == kNeedsReset || (status == kFine && used == 1)) << name;
-    } else {
-      EXPECT_EQ(status, kNeedsReset) << name;
-      EXPECT_EQ(used, 0) << name;
-    }
-  }
-  EXPECT_EQ(seen.size(), 40U) << output;
-  EXPECT_TRUE(seen.contains("honest")) << output;
 }
 
 }  // namespace

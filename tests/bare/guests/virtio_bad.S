@@ -1,6 +1,6 @@
 /* Lies to the first virtio-mmio device in every way a driver can, with a reset between two lies, and prints after each what
    became of the device: a line `case=NAME status=... used=...`. The device must ask for a reset where the ring lies, bear
-   the rest, and serve an honest request at the end. */
+   the rest, and serve an honest request at the end. `queue=N` on the command line: by its queue N, not the first. */
 #include "pvh.inc"
 #include "virtio.inc"
     virtio_functions
@@ -38,7 +38,12 @@
 
     .text
 main:
-    call virtio_find
+    cmdline_after "queue="
+    test %esi, %esi
+    jz 1f
+    call decimal
+    mov %eax, queue_index
+1:  call virtio_find
     test %ebx, %ebx
     jnz 1f
     say "no device\n"
@@ -63,7 +68,7 @@ lies_about_rings:
     begin "index_jump"                 /* more available than the queue holds */
     call virtio_start
     movw $QUEUE_SIZE + 1, available + 2
-    movl $0, QUEUE_NOTIFY(%ebx)
+    virtio_kick
     call report
     begin "head_out_of_range"
     call virtio_start
@@ -152,13 +157,13 @@ lies_in_registers:
 
     begin "kick_before_start"
     incw available + 2
-    movl $0, QUEUE_NOTIFY(%ebx)
+    virtio_kick
     call report_status
 
     begin "kicks"                      /* nothing is available; queues that do not exist as well */
     call virtio_start
     mov $KICKS, %ecx
-1:  movl $0, QUEUE_NOTIFY(%ebx)
+1:  virtio_kick
     dec %ecx
     jnz 1b
     movl $1, QUEUE_NOTIFY(%ebx)
