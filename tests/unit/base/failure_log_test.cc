@@ -19,6 +19,10 @@ TEST(FailureLog, SaysEachKindOnce) {
   for (int i = 0; i < 1000; ++i) failures.tell(Level::kError, "drive 'd0'", at("read", 512 * i));
   EXPECT_EQ(lines.count("\n"), 1);
   EXPECT_EQ(lines.count(fmt::format("] drive 'd0': read at 0: no{}", kMore)), 1);
+  for (const char* place : {"0xff", "0x1025a0"}) {
+    failures.tell(Level::kError, "drive 'd0'", fmt::format(": 22 bytes at {}, no memory", place));
+  }
+  EXPECT_EQ(lines.count("\n"), 2);
   failures.tell(Level::kError, "drive 'd0'", at("write", 7));
   EXPECT_EQ(lines.count("drive 'd0': write at 7: no"), 1) << "another kind";
   failures.tell(Level::kWarning, "drive 'd0'", " has a queue 3 that lies");
