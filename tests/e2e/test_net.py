@@ -33,6 +33,7 @@ GUEST = f"""
 ip link set lo up
 ip addr add 10.98.0.2/24 dev eth0; ip link set eth0 up
 ip addr add 10.98.1.2/24 dev eth1; ip link set eth1 up
+ip addr add 10.98.2.2/24 dev eth2; ip link set eth2 up
 echo address=$(cat /sys/class/net/eth0/address)
 echo mtu=$(cat /sys/class/net/eth0/mtu)
 echo other_mtu=$(cat /sys/class/net/eth1/mtu)
@@ -40,6 +41,8 @@ echo queues=$(ls /sys/class/net/eth0/queues)
 echo other_queues=$(ls /sys/class/net/eth1/queues)
 ping -c 3 -i 0.2 -W 5 10.98.0.1 > /dev/null && echo ping=yes
 ping -c 1 -W 5 -s 1372 10.98.0.1 > /dev/null && echo whole_ping=yes
+ping -c 3 -i 0.2 -W 5 10.98.2.1 > /dev/null && echo macvtap_ping=yes
+echo macvtap=$(nc 10.98.2.1 7006 < /dev/null | md5sum | cut -c1-32)
 nc 10.98.0.1 7001 < /dev/null > /blob
 echo blob=$(md5sum < /blob | cut -c1-32)
 echo received=$(nc 10.98.0.1 7002 < /dev/null | md5sum | cut -c1-32)
@@ -104,6 +107,17 @@ def open_tap(name):
     return fd
 
 
+def open_macvtap(name):
+    """The queue of a new macvtap over one end of a pair of interfaces, of which the other end has an address; its MAC address."""
+    ip("link", "add", f"{name}h", "type", "veth", "peer", "name", f"{name}p")
+    ip("link", "add", "link", f"{name}p", "name", name, "type", "macvtap", "mode", "bridge")
+    ip("addr", "add", "10.98.2.1/24", "dev", f"{name}h")
+    for end in (f"{name}h", f"{name}p", name):
+        ip("link", "set", end, "up")
+    about = pathlib.Path("/sys/class/net", name)
+    return os.open(f"/dev/tap{(about / 'ifindex').read_text().strip()}", os.O_RDWR), (about / "address").read_text().strip()
+
+
 @pytest.fixture(scope="module")
 def outcome(kernel, tmp_path_factory):
     """All of it in one guest: what it printed, what the servers saw, what the monitor logged."""
@@ -111,23 +125,33 @@ def outcome(kernel, tmp_path_factory):
     ip("tuntap", "add", "mtest0", "mode", "tap", "vnet_hdr", "multi_queue", *jailing.tap_owner())
     # A jail has no descriptors but its standard streams: there it is opened by its name.
     fd = None if jailing.JAILED else open_tap("mtest1")
+    macvtap = mac = None
     if fd is None:
         ip("tuntap", "add", "mtest1", "mode", "tap", "vnet_hdr", *jailing.tap_owner())
     try:
+        if fd is not None:
+            macvtap, mac = open_macvtap("mtest2")
         for number in (0, 1):
             ip("addr", "add", f"10.98.{number}.1/24", "dev", f"mtest{number}")
             ip("link", "set", f"mtest{number}", "up")
         servers = {"blob": Server("10.98.0.1", 7001, sending(BLOB)), "in": Server("10.98.0.1", 7002, sending(BLOB, MIB // 8)),
                    "out": Server("10.98.0.1", 7003, receiving), "limited in": Server("10.98.1.1", 7004, sending(BLOB[:LIMITED])),
                    "limited out": Server("10.98.1.1", 7005, receiving)}
+        if macvtap is not None:
+            servers["macvtap"] = Server("10.98.2.1", 7006, sending(BLOB))
         config = vm_config(kernel, initrd=make_initrd(directory / "initrd", GUEST), vcpus=2)
         limit = {"bandwidth": {"size": BUCKET, "refill_time": 1000 * BUCKET // LIMIT}}
         config["network-interfaces"] = [
             {"iface_id": "eth0", "host_dev_name": "mtest0", "guest_mac": "06:00:AC:10:00:02", "mtu": 1400, "num_queues": 2},
             {"iface_id": "eth1", **({"host_dev_name": "mtest1"} if fd is None else {"tap_fds": [fd]}), "rx_rate_limiter": limit, "tx_rate_limiter": limit}]
+        if macvtap is not None:
+            config["network-interfaces"].append({"iface_id": "eth2", "tap_fds": [macvtap], "guest_mac": mac})
         config["metrics"] = {"metrics_path": "metrics"}
-        yield run_guest(directory, config, [] if fd is None else [fd], servers)
+        yield run_guest(directory, config, [each for each in (fd, macvtap) if each is not None], servers)
     finally:
+        ip("link", "delete", "mtest2h", check=False)
+        if macvtap is not None:
+            os.close(macvtap)
         if fd is None:
             ip("link", "delete", "mtest1", check=False)
         else:
@@ -174,6 +198,12 @@ def test_pings_pass(outcome):
 def test_every_byte_arrives_in_the_guest(outcome):
     assert outcome.facts["blob"] == hashlib.md5(BLOB).hexdigest(), outcome
     assert outcome.facts["received"] == hashlib.md5(BLOB * (MIB // 8)).hexdigest(), outcome
+
+
+@pytest.mark.unjailed("a jail has no descriptors but its standard streams")
+def test_a_macvtap_that_is_handed_in_is_an_interface(outcome):
+    assert outcome.facts["macvtap_ping"] == "yes", outcome
+    assert outcome.facts["macvtap"] == hashlib.md5(BLOB).hexdigest(), outcome
 
 
 def test_every_byte_arrives_at_the_host(outcome):
