@@ -2,7 +2,6 @@
 
 #include <linux/virtio_ids.h>
 
-#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -15,13 +14,6 @@ constexpr std::uint64_t kMib = 1 << 20;
 // Memory slots that one request may touch: each costs milliseconds. Linux asks for 2 GiB at most,
 // which are 16 of the smallest.
 constexpr std::uint64_t kMostSlots = 32;
-
-using Clock = std::chrono::steady_clock;
-
-std::uint64_t microseconds_since(Clock::time_point start) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
-}
 
 }  // namespace
 
@@ -164,34 +156,37 @@ bool Mem::handle(Chain chain) {
 }
 
 Mem::Answer Mem::perform(const virtio_mem_req& request) {
-  const auto start = Clock::now();
   Answer answer;
   // The three requests for blocks have one layout.
   const auto run = blocks_of(request.u.plug.addr, request.u.plug.nb_blocks);
   switch (request.type) {
-    case VIRTIO_MEM_REQ_PLUG:
+    case VIRTIO_MEM_REQ_PLUG: {
+      const LatencyScope took(metrics_.plug_agg);
       ++metrics_.plug_count;
       if (run) answer = plug(*run);
       if (answer.type != VIRTIO_MEM_RESP_ACK) ++metrics_.plug_fails;
-      metrics_.plug_agg.add(microseconds_since(start));
       break;
-    case VIRTIO_MEM_REQ_UNPLUG:
+    }
+    case VIRTIO_MEM_REQ_UNPLUG: {
+      const LatencyScope took(metrics_.unplug_agg);
       ++metrics_.unplug_count;
       if (run) answer = unplug(*run);
       if (answer.type != VIRTIO_MEM_RESP_ACK) ++metrics_.unplug_fails;
-      metrics_.unplug_agg.add(microseconds_since(start));
       break;
-    case VIRTIO_MEM_REQ_UNPLUG_ALL:
+    }
+    case VIRTIO_MEM_REQ_UNPLUG_ALL: {
+      const LatencyScope took(metrics_.unplug_all_agg);
       ++metrics_.unplug_all_count;
       answer = unplug_all();
-      metrics_.unplug_all_agg.add(microseconds_since(start));
       break;
-    case VIRTIO_MEM_REQ_STATE:
+    }
+    case VIRTIO_MEM_REQ_STATE: {
+      const LatencyScope took(metrics_.state_agg);
       ++metrics_.state_count;
       if (run) answer = state_of(*run);
       if (answer.type != VIRTIO_MEM_RESP_ACK) ++metrics_.state_fails;
-      metrics_.state_agg.add(microseconds_since(start));
       break;
+    }
     default:
       ++metrics_.queue_event_fails;
   }
@@ -230,14 +225,14 @@ Mem::Answer Mem::unplug(const BlockRun& run) {
       memory_->slots_of(run.first, run.count) > kMostSlots) {
     return {.type = VIRTIO_MEM_RESP_ERROR};
   }
-  if (!memory_->unplug(run.first, run.count)) ++metrics_.unplug_discard_fails;
+  if (!memory_->unplug(run.first, run.count)) kept();
   metrics_.unplug_bytes += run.count * memory_->sizes().block;
   return {.type = VIRTIO_MEM_RESP_ACK};
 }
 
 Mem::Answer Mem::unplug_all() {
   metrics_.unplug_bytes += memory_->plugged() * memory_->sizes().block;
-  if (!memory_->unplug_all()) ++metrics_.unplug_discard_fails;
+  if (!memory_->unplug_all()) kept();
   return {.type = VIRTIO_MEM_RESP_ACK};
 }
 
@@ -247,6 +242,12 @@ Mem::Answer Mem::state_of(const BlockRun& run) const {
                     : plugged == run.count ? VIRTIO_MEM_STATE_PLUGGED
                                            : VIRTIO_MEM_STATE_MIXED;
   return {.type = VIRTIO_MEM_RESP_ACK, .state = static_cast<std::uint16_t>(state)};
+}
+
+// The guest has let go of memory that the host did not take back.
+void Mem::kept() {
+  ++metrics_.unplug_discard_fails;
+  report({ErrorKind::kIo, "the host would not take back all that was unplugged"});
 }
 
 void Mem::report(const Error& error) {

@@ -82,6 +82,7 @@ class Mem final : public Device {
   Answer unplug(const BlockRun& run);
   Answer unplug_all();
   Answer state_of(const BlockRun& run) const;
+  void kept();
   void report(const Error& error);
 
   MemConfig config_;

@@ -2,9 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/virtio_ids.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "locked_pages.h"
 #include "log_lines.h"
 #include "virtio/balloon_fixture.h"
 
@@ -90,15 +89,13 @@ TEST_F(BalloonTest, PagesThatAreNoMemoryAreCountedAndTheOthersStillTaken) {
 TEST_F(BalloonTest, AHostThatKeepsPagesIsLoggedOnceAndTheOthersAreStillTaken) {
   start();
   use(kPages, 3 * kPage);
-  const auto kept = machine_.memory.slice(kPages, kPage);
-  // Under sanitizers mlock() does nothing.
-  ASSERT_EQ(::syscall(SYS_mlock, kept->lend_for_reading().iov_base, kPage), 0);
+  const mote::test::LockedPages kept(
+      machine_.memory.slice(kPages, kPage)->lend_for_reading().iov_base, kPage);
   const mote::test::LogLines log;
   for (int i = 0; i < 3; ++i) inflate({kFirst, kFirst + 2});
   EXPECT_EQ(log.count("balloon: "), 1) << log.text();
   EXPECT_EQ(resident(kPages, 3 * kPage), 2 * kPage);
   EXPECT_EQ(balloon_->metrics().inflate_fails, 3U);
-  EXPECT_EQ(::syscall(SYS_munlock, kept->lend_for_reading().iov_base, kPage), 0);
 }
 
 TEST_F(BalloonTest, ChainsWithoutSenseAreAnsweredAndCounted) {

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <thread>
 
+#include "locked_pages.h"
 #include "log_lines.h"
 #include "virtio/mem/device.h"
 #include "virtio/test_driver.h"
@@ -162,6 +163,19 @@ TEST_F(MemTest, WhatIsUnpluggedCostsTheHostNothing) {
   EXPECT_EQ(resident(host), 5 * kBlock);
   EXPECT_EQ(unplug(3, 5), kAck);
   EXPECT_EQ(resident(host), 0U);
+}
+
+TEST_F(MemTest, AHostThatKeepsWhatIsUnpluggedIsLoggedOnce) {
+  EXPECT_EQ(plug(0, 4), kAck);
+  std::byte* host = machine_->slots.slots.begin()->second.host;
+  const mote::test::LockedPages kept(host, 2 * kBlock);
+  const mote::test::LogLines log;
+  EXPECT_EQ(unplug(0, 1), kAck);
+  EXPECT_EQ(unplug(1, 1), kAck);
+  EXPECT_EQ(unplug(2, 1), kAck) << "which goes back";
+  EXPECT_EQ(mem_->metrics().unplug_discard_fails, 2U);
+  EXPECT_EQ(log.count("memory-hotplug: "), 1) << log.text();
+  EXPECT_FALSE(memory().find(at(0), 1)) << "it is no memory of the guest all the same";
 }
 
 // A device may have a buffer in a block when the guest unplugs it.
