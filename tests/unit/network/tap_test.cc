@@ -4,13 +4,16 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/capability.h>
 #include <linux/if_packet.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstring>
+#include <thread>
 
 #include "network/tap_abi.h"
 
@@ -200,6 +203,28 @@ TEST_F(TapTest, SaysWhatCannotBeOpened) {
   const auto several = Tap::open("mtst%d", 2);
   ASSERT_TRUE(several);
   EXPECT_EQ(error((*several)->interface_name()), ErrorKind::kInvalid);
+}
+
+// Without the right to make interfaces, as most monitors are; it is this thread's alone that goes.
+TEST_F(TapTest, WhatIsForbiddenIsSaidWithTheWayOut) {
+  const UniqueFd others(::open("/dev/net/tun", O_RDWR | O_CLOEXEC));
+  ifreq request = request_for("mtst%d", IFF_TAP | IFF_NO_PI | IFF_VNET_HDR);
+  ASSERT_EQ(::ioctl(others.get(), TUNSETIFF, &request), 0);
+  ASSERT_EQ(::ioctl(others.get(), TUNSETOWNER, 65534), 0);
+  const std::string name = request.ifr_name;
+  std::thread([&] {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    const std::array<__user_cap_data_struct, 2> none{};
+    ASSERT_EQ(::syscall(SYS_capset, &header, none.data()), 0);
+    for (const std::string& forbidden : {std::string("mtstforbidden"), name}) {
+      const auto tap = Tap::open(forbidden, 1);
+      ASSERT_FALSE(tap) << forbidden;
+      EXPECT_EQ(tap.error().kind(), ErrorKind::kPermission) << tap.error().text();
+      const std::string way_out = "ip tuntap add " + forbidden + " mode tap user $USER vnet_hdr";
+      EXPECT_NE(tap.error().text().find(way_out), std::string::npos) << tap.error().text();
+    }
+  }).join();
+  EXPECT_EQ(index_of("mtstforbidden"), 0);
 }
 
 TEST_F(TapTest, LanesComeAndGo) {
