@@ -35,7 +35,7 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
     MOTE_CHECK(site.vm.assign_ioeventfd(kick, place.base + virtio::Mmio::kNotifyOffset, queue));
     if (device.traits().queues_elsewhere) continue;
     MOTE_TRY(EventLoop::Watch watch,
-             site.loop.watch(kick, EPOLLIN, [&transport, queue](std::uint32_t) {
+             site.loop.watch(kick, EPOLLIN | EPOLLET, [&transport, queue](std::uint32_t) {
                transport.handle_notify(queue);
              }));
     made.kicks_.push_back(std::move(watch));

@@ -4,8 +4,8 @@
 // What can be read is in a page that the guest maps (RegisterPage), and only writes are exits.
 //
 // The driver's kicks take no exit to user space: register kNotifyOffset as an ioeventfd of 4 bytes
-// with the queue's index as datamatch on notify_fd(), watch it, and call handle_notify(). A write
-// to it that comes as an exit does the same.
+// with the queue's index as datamatch on notify_fd(), watch it for edges, and call
+// handle_notify(). A write to it that comes as an exit does the same.
 //
 // Nor do its acknowledgements of used buffers: writes of VIRTIO_MMIO_INT_VRING to
 // kAcknowledgeOffset mean nothing here and may be kept back. That bit of the interrupt status stays

@@ -108,8 +108,8 @@ class Session final : private QueueHost {
   // On the machine thread
   // ----------------------------------------------------------------------------------------------
 
-  // The eventfd of `queue`: readable when the driver has kicked. Whoever watches it calls
-  // handle_notify().
+  // The eventfd of `queue`, signalled when the driver kicks. Whoever watches it, for edges since
+  // nobody reads it, calls handle_notify().
   int notify_fd(std::uint16_t queue) const { return notify_[queue].get(); }
   void handle_notify(std::uint16_t queue) EXCLUDES(mutex_);
   // The device's configuration space is another: tells the driver.

@@ -202,7 +202,6 @@ void Session::broken(std::uint16_t queue, const Error& error) {
 
 void Session::handle_notify(std::uint16_t queue) {
   thread_.assert_held();
-  drain_eventfd(notify_[queue].get());
   kick(queue);
 }
 

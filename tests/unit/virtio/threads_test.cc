@@ -36,7 +36,7 @@ class ThreadsTest : public ::testing::Test {
                               }});
     ASSERT_TRUE(made);
     mmio_ = std::move(*made);
-    auto watch = loop_->watch(mmio_->notify_fd(0), EPOLLIN,
+    auto watch = loop_->watch(mmio_->notify_fd(0), EPOLLIN | EPOLLET,
                               [this](std::uint32_t) { mmio_->handle_notify(0); });
     ASSERT_TRUE(watch);
     watch_ = std::move(*watch);
