@@ -198,6 +198,8 @@ def test_round_after_round(tmp_path, kernel):
             current.kill()
             current = Monitor(tmp_path, f"turn{number}")
             current.load(files, taps[number % len(taps)], resume_vm=True, track_dirty_pages=number % 2 == 0, clock_realtime=number % 5 != 4)
+            # At once, while the guest hears that its connections are gone.
+            assert current.shell("echo here") == "here\n"
             facts = check_loaded(current, facts, number + 1, files)
         current.reboot()
         current.kill()

@@ -73,6 +73,9 @@ bool Queue::enable_notifications() {
   return ring_->waiting();
 }
 
+std::uint16_t Queue::offered() const { return ring_->offered(); }
+void Queue::ask_for_kick_at(std::uint16_t offered) { ring_->ask_for_kicks_at(offered); }
+
 void Queue::again() { ring_->context().host->again(ring_->context().index); }
 
 std::uint16_t Queue::index() const { return ring_->context().index; }

@@ -108,6 +108,12 @@ class Queue {
   // kick; take them first.
   bool enable_notifications();
 
+  // How many chains the driver has offered, modulo 65536, as it says.
+  std::uint16_t offered() const;
+  // Asks for a kick when it offers one more than `offered`, though others wait. It may have done so
+  // meanwhile, unless it does that only when it has seen what is published after this.
+  void ask_for_kick_at(std::uint16_t offered);
+
   // Asks the host for a kick soon.
   void again();
 

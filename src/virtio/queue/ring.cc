@@ -82,7 +82,7 @@ Result<std::optional<std::uint16_t>> Ring::take_head() {
   return head;
 }
 
-bool Ring::waiting() const { return fences::take_available_index(available_) != next_avail_; }
+std::uint16_t Ring::offered() const { return fences::take_available_index(available_); }
 
 void Ring::push_used(std::uint16_t head, std::uint32_t length) {
   const std::uint64_t element = kEntriesOffset + 8 * std::uint64_t{next_used_ & (size_ - 1U)};
@@ -112,9 +112,9 @@ bool Ring::interrupt_wanted() {
   return (flags & VRING_AVAIL_F_NO_INTERRUPT) == 0;
 }
 
-void Ring::ask_for_kicks() {
+void Ring::ask_for_kicks_at(std::uint16_t index) {
   if (has(VIRTIO_RING_F_EVENT_IDX)) {
-    used_.store<std::uint16_t>(device_event_offset(), next_avail_, std::memory_order_relaxed);
+    used_.store<std::uint16_t>(device_event_offset(), index, std::memory_order_relaxed);
   } else {
     used_.store<std::uint16_t>(kFlagsOffset, 0, std::memory_order_relaxed);
   }

@@ -27,7 +27,9 @@ class Ring {
     --in_flight_;
   }
   // Whether a chain is waiting, by what the driver last published.
-  bool waiting() const;
+  bool waiting() const { return offered() != next_avail_; }
+  // The available index, as the driver last published it.
+  std::uint16_t offered() const;
 
   // Puts a chain into the used ring; seen by the driver after publish().
   void push_used(std::uint16_t head, std::uint32_t length);
@@ -36,7 +38,8 @@ class Ring {
   bool interrupt_wanted();
 
   // avail_event, or VRING_USED_F_NO_NOTIFY.
-  void ask_for_kicks();
+  void ask_for_kicks() { ask_for_kicks_at(next_avail_); }
+  void ask_for_kicks_at(std::uint16_t index);
   void refuse_kicks();
 
   // A vector to collect a chain's buffers in, and its way back.

@@ -64,7 +64,7 @@ Result<std::unique_ptr<Vsock>> Vsock::over(std::uint32_t guest_cid,
   }));
   if (state != nullptr) {
     device->next_host_port_ = state->next_host_port;
-    device->reset_to_announce_ = true;
+    device->notice_.owe();
   }
   return device;
 }
@@ -91,14 +91,13 @@ void Vsock::read_config(std::uint32_t offset, std::span<std::byte> into) const {
 Result<void> Vsock::start(std::uint16_t index, Queue queue) {
   (index == kRx ? rx_ : index == kTx ? tx_ : events_) = std::move(queue);
   if (index == kEvents || !rx_ || !tx_) return {};
-  return backend_->listen([this](std::unique_ptr<vsock::HostStream> stream, std::uint32_t port) {
-    newcomer(std::move(stream), port);
-  });
+  return await_notice_or_let_in();
 }
 
 std::optional<Queue> Vsock::stop(std::uint16_t index) {
   if (index != kEvents) {
     backend_->ignore();
+    waits_until_.reset();
     flush();
   }
   return std::exchange(index == kRx ? rx_ : index == kTx ? tx_ : events_, std::nullopt);
@@ -111,11 +110,11 @@ void Vsock::reset() {
   common_.metrics.conns_removed += gone;
   resets_.clear();
   asked_.reset();
-  reset_to_announce_ = false;
+  notice_.drop();
 }
 
 void Vsock::kick(std::uint16_t index) {
-  if (index == kEvents) return announce_reset();
+  if (index == kEvents) return serve_events();
   if (index == kRx) {
     ++common_.metrics.rx_queue_event_count;
   } else if (tx_) {
@@ -123,22 +122,6 @@ void Vsock::kick(std::uint16_t index) {
     serve_tx();
   }
   fill_rx();
-}
-
-void Vsock::announce_reset() {
-  while (reset_to_announce_ && events_) {
-    auto chain = events_->next();
-    if (!chain) ++common_.metrics.ev_queue_event_fails;
-    if (!chain || !*chain) break;
-    const virtio_vsock_event event{.id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET};
-    if ((*chain)->out().write(event)) {
-      reset_to_announce_ = false;
-    } else {
-      ++common_.metrics.ev_queue_event_fails;
-    }
-    std::move(**chain).complete();
-  }
-  if (events_) events_->flush();
 }
 
 // The guest's packets
@@ -303,26 +286,6 @@ void Vsock::give(Chain chain) {
 // Connections
 // ------------------------------------------------------------------------------------------------
 
-void Vsock::newcomer(std::unique_ptr<vsock::HostStream> stream, std::uint32_t port) {
-  if (connections() >= limits_.connections) {
-    ++common_.metrics.conns_refused;
-    return;
-  }
-  const Ports ports{.host = take_host_port(port), .guest = port};
-  begin(std::make_unique<Connection>(ports, std::move(stream), common_));
-  fill_rx();
-}
-
-std::uint32_t Vsock::take_host_port(std::uint32_t guest_port) {
-  // There are more ports than connections.
-  std::uint32_t port = 0;
-  do {
-    port = kFirstHostPort + next_host_port_ % kFirstHostPort;
-    next_host_port_ = port + 1;
-  } while (connections_.contains({.host = port, .guest = guest_port}));
-  return port;
-}
-
 void Vsock::begin(std::unique_ptr<Connection> owned) {
   Connection& connection = *owned;
   connections_.emplace(connection.ports(), std::move(owned));
@@ -378,6 +341,8 @@ void Vsock::arm(std::optional<Clock::time_point> deadline) {
 void Vsock::expire() {
   armed_for_.reset();
   const auto now = Clock::now();
+  if (waits_until_ && *waits_until_ <= now) notice_is_late();
+  arm(waits_until_);
   std::vector<Connection*> due;
   const auto look = [&](Connection& connection) {
     if (!connection.deadline()) return;

@@ -19,6 +19,7 @@
 #include "virtio/vsock/connection.h"
 #include "virtio/vsock/host.h"
 #include "virtio/vsock/metrics.h"
+#include "virtio/vsock/reset_notice.h"
 #include "virtio/vsock/state.h"
 
 namespace mote::virtio {
@@ -46,6 +47,9 @@ class Vsock final : public Device {
     // processor that looks must not be the one that the program runs on.
     std::uint64_t answer_window =
         std::thread::hardware_concurrency() > 1 ? vsock::AnswerPace::kMostWindow : 0;
+    // How long a restored driver that does not say that it has heard of the reset keeps host
+    // programs waiting, from when the machine goes on.
+    std::chrono::nanoseconds notice = std::chrono::seconds(1);
   };
 
   // Checks `config` and makes its socket.
@@ -99,17 +103,21 @@ class Vsock final : public Device {
   void flush();
   void give(Chain chain);
   void owe_reset(const Reset& reset);
-  void announce_reset();
   // Answers, in answers.cc
   void asks(const vsock::Ports& ports);
   void heard(const vsock::Ports& ports);
   void await_answer();
-  // Connections
+  // Host programs, in newcomers.cc
+  Result<void> await_notice_or_let_in();
+  void serve_events();
+  void notice_is_late();
+  Result<void> let_in();
   void newcomer(std::unique_ptr<vsock::HostStream> stream, std::uint32_t port);
+  std::uint32_t take_host_port(std::uint32_t guest_port);
+  // Connections
   void begin(std::unique_ptr<Connection> connection);
   void settle(Connection& connection, vsock::Outcome outcome);
   void remove(Connection& connection);
-  std::uint32_t take_host_port(std::uint32_t guest_port);
   void arm(std::optional<vsock::Clock::time_point> deadline);
   void expire();
 
@@ -125,7 +133,9 @@ class Vsock final : public Device {
   boost::intrusive::list<Connection, boost::intrusive::constant_time_size<false>> turns_;
   std::deque<Reset> resets_;
   std::uint32_t next_host_port_ = kFirstHostPort;
-  bool reset_to_announce_ = false;  // the driver is to hear that its connections are gone
+  vsock::ResetNotice notice_;
+  // Until when host programs wait for the driver to have heard, where they do.
+  std::optional<vsock::Clock::time_point> waits_until_;
   EventLoop::Timer timer_;
   std::optional<vsock::Clock::time_point> armed_for_;
   std::uint32_t taken_ = 0;  // packets that the driver has not got back

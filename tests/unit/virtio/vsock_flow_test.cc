@@ -333,33 +333,5 @@ TEST_F(VsockFlow, APauseIsInvisible) {
   EXPECT_TRUE(backend_->listening());
 }
 
-TEST_F(VsockFlow, ARestoredDriverHearsThatItsConnectionsAreGone) {
-  build();
-  Ports ports;
-  host_dials(7, &ports);
-  const VsockState state = device_->save();
-  auto backend = std::make_unique<FakeBackend>();
-  FakeBackend* hosts = backend.get();
-  auto restored = Vsock::over(kGuestCid, std::move(backend), *loop_, {}, &state);
-  ASSERT_TRUE(restored);
-  {
-    VsockDriver driver(**restored);
-    driver.post();
-    const auto small = driver.rings[2]->chain().out(3).push();
-    const auto event = driver.rings[2]->chain().out(8).push();
-    const auto later = driver.rings[2]->chain().out(8).push();
-    driver.kick(Vsock::kEvents);
-    EXPECT_EQ(driver.rings[2]->take_used(), (std::vector<Used>{{small, 0}, {event, 4}}));
-    EXPECT_EQ(driver.rings[2]->written(event), std::string(4, '\0') + "????");
-    EXPECT_EQ(driver.rings[2]->written(later), "????????") << "told once";
-    EXPECT_EQ((*restored)->metrics().ev_queue_event_fails, 1U);
-    const End end = hosts->dial(7);
-    EXPECT_EQ(driver.one().header.src_port, ports.host + 1) << "a port that the guest has not seen";
-    // A connection of before: the guest has not heard yet.
-    driver.send(packet(kRw, ports.host, 7), "too late");
-    EXPECT_EQ(driver.one().header.op, kRst);
-  }
-}
-
 }  // namespace
 }  // namespace mote::virtio::test
