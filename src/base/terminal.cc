@@ -6,6 +6,11 @@
 
 namespace mote {
 
+bool has_another_job(int fd) {
+  const pid_t job = ::tcgetpgrp(fd);
+  return job >= 0 && job != ::getpgrp();
+}
+
 Result<std::optional<RawTerminal>> RawTerminal::enter(int fd, Output output) {
   termios before{};
   if (::tcgetattr(fd, &before) < 0) return std::nullopt;

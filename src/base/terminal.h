@@ -10,6 +10,10 @@
 
 namespace mote {
 
+// Whether `fd` is this session's terminal and another job has it now: whoever reads from it then,
+// or changes its mode, is stopped with all its threads.
+bool has_another_job(int fd);
+
 class RawTerminal {
  public:
   // What becomes of output.

@@ -105,6 +105,8 @@ class Service {
 
   EventLoop& loop_;
   const Arguments& arguments_;
+  // Started behind a shell (`mote-vmm ... &`), which goes on reading the terminal.
+  const bool in_background_ = has_another_job(STDIN_FILENO);
   metadata::Store metadata_;
   Controller controller_;
   api::firecracker::Api api_;
@@ -120,6 +122,10 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
     const machine::VmConfig& config, const api::firecracker::SerialConfig& serial,
     std::optional<Saved> saved) {
   MOTE_TRY(Streams streams, wire_streams(arguments_, config));
+  if (in_background_ && streams.com1.input >= 0) {
+    log::info("The terminal is another job's: the guest gets no input");
+    streams.com1.input = streams.terminal = -1;
+  }
   if (config.console && virtio::uses_stdio(*config.console) && !arguments_.log_path)
     log_to_standard_error();
   machine::MachineOptions options;
