@@ -113,6 +113,9 @@ class Disk {
   // after which nothing has changed: the disk has no layer (kUnsupported), a name that is taken, no
   // room.
   virtual Result<bool> freeze(const std::string& sealed_path);
+  // Of such a disk: a text that tells what its layer lies on from all else, on any host. Others
+  // have none.
+  virtual std::string lies_on() const { return {}; }
 
   // How many requests had to wait since the disk was opened, as its engine had no room for more at
   // once.
@@ -141,6 +144,7 @@ class ForwardingDisk : public Disk {
   Result<bool> freeze(const std::string& sealed_path) override {
     return inner_->freeze(sealed_path);
   }
+  std::string lies_on() const override { return inner_->lies_on(); }
   std::uint64_t throttled() const override { return inner_->throttled(); }
   void commit() override { inner_->commit(); }
   void drain() override { inner_->drain(); }

@@ -49,6 +49,7 @@ class OverlayDisk final : public Disk {
     if (ring_) ring_->set_completion_listener(listener);
   }
   Result<bool> freeze(const std::string& sealed_path) override;
+  std::string lies_on() const override;
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override;

@@ -151,8 +151,12 @@ Result<bool> OverlayDisk::freeze(const std::string& sealed_path) {
                 stack_.layers());
   }
   drain();
-  const bool lies_on_something = stack_.has_image() || stack_.layers() > 1;
-  if (stack_.top().header().use == Use::kFresh && lies_on_something) return false;
+  const Header& header = stack_.top().header();
+  // What is larger than all below is not there without it.
+  if (header.use == Use::kFresh && header.below.kind != Below::kNothing &&
+      header.below.size == header.size) {
+    return false;
+  }
   const std::string fresh = path_ + ".new";
   ::unlink(fresh.c_str());  // of a monitor that was killed here
   MOTE_TRY(auto file, HostFile::create(fresh));
@@ -162,7 +166,6 @@ Result<bool> OverlayDisk::freeze(const std::string& sealed_path) {
       if (!path.empty()) ::unlink(path.c_str());
     }
   } guard{.path = fresh};
-  const Header& header = stack_.top().header();
   MOTE_CHECK(Layer::create(*file, header.size, header.cluster_bits, header.identity()));
   MOTE_CHECK(file->sync());
   const int fd = file->fd();
@@ -182,6 +185,13 @@ Result<bool> OverlayDisk::freeze(const std::string& sealed_path) {
   MOTE_CHECK(stack_.push(std::move(layer)));
   MOTE_CHECK(flush_directory(path_));
   return true;
+}
+
+std::string OverlayDisk::lies_on() const {
+  const Identity& below = stack_.top().header().below;
+  std::string text = fmt::format("{}:{}:", static_cast<unsigned>(below.kind), below.size);
+  for (const std::uint8_t byte : below.id) text += fmt::format("{:02x}", byte);
+  return text;
 }
 
 Result<void> OverlayDisk::add_top_to_ring(int fd) {

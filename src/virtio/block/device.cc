@@ -89,6 +89,12 @@ Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config,
                 "go on",
                 config.drive_id, state.block_size, disk.traits().block_size);
   }
+  if (!state.lies_on.empty() && disk.lies_on() != state.lies_on) {
+    return fail(ErrorKind::kInvalid,
+                "drive '{}' lies on another image or layer than when it was saved, or that was "
+                "changed since: its guest's memory makes no sense on this",
+                config.drive_id);
+  }
   // A disk that has grown stays as large as its driver knows it.
   block->sectors_ = state.sectors;
   if (state.rate_limiter) {
@@ -101,7 +107,8 @@ Result<std::unique_ptr<Block>> Block::restore(const BlockConfig& config,
 BlockState Block::save() const {
   BlockState state{.sectors = sectors_,
                    .read_only = disk_->read_only(),
-                   .block_size = disk_->traits().block_size};
+                   .block_size = disk_->traits().block_size,
+                   .lies_on = disk_->lies_on()};
   if (limiter_) state.rate_limiter = limiter_->save();
   return state;
 }

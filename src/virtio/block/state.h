@@ -5,6 +5,7 @@
 #include <boost/describe/class.hpp>
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "virtio/rate_limiter.h"
 
@@ -15,7 +16,8 @@ struct BlockState {
   bool read_only = false;
   std::uint32_t block_size = 512;
   std::optional<RateLimiterState> rate_limiter{};  // absent: as configured
+  std::string lies_on{};  // storage::Disk's; empty: unknown, or it has none
 };
-BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only, block_size, rate_limiter))
+BOOST_DESCRIBE_STRUCT(BlockState, (), (sectors, read_only, block_size, rate_limiter, lies_on))
 
 }  // namespace mote::virtio

@@ -225,6 +225,42 @@ TEST(Overlay, FreezesAndGoesOn) {
   }
 }
 
+// Without it, what lies on the base would be smaller than the disk was.
+TEST(Overlay, ALayerThatMakesItsDiskLargerIsSealedThoughNothingIsWritten) {
+  Made made(pattern(kMiB));
+  ASSERT_TRUE(create_layer(made.place / "larger", made.below, 2 * kMiB));
+  auto disk = OverlayDisk::open(made.place / "larger", {.below = made.below});
+  ASSERT_TRUE(disk) << disk.error().text();
+  const std::string sealed = made.place / "sealed";
+  EXPECT_EQ((*disk)->freeze(sealed), true);
+  EXPECT_EQ((*disk)->freeze(made.place / "another"), false);
+  ASSERT_TRUE(create_layer(made.place / "clone", {made.below.front(), sealed}));
+  auto clone = OverlayDisk::open(made.place / "clone", {.below = {made.below.front(), sealed}});
+  ASSERT_TRUE(clone) << clone.error().text();
+  EXPECT_EQ((*clone)->size(), 2 * kMiB);
+  EXPECT_EQ((*clone)->lies_on(), (*disk)->lies_on());
+}
+
+TEST(Overlay, SaysWhatItLiesOn) {
+  Made made(pattern(kMiB));
+  const auto of = [&](const std::string& path, const std::vector<std::string>& below) {
+    const auto disk = OverlayDisk::open(path, {.below = below, .access = Access::kReadOnly});
+    EXPECT_TRUE(disk) << disk.error().text();
+    return disk ? (*disk)->lies_on() : "";
+  };
+  const std::string before = of(made.top, made.below);
+  ASSERT_TRUE(create_layer(made.place / "clone", made.below));
+  EXPECT_EQ(of(made.place / "clone", made.below), before) << "also when it was made later";
+  std::filesystem::copy_file(made.below.front(), made.place / "copy");
+  ASSERT_TRUE(create_layer(made.place / "elsewhere", {made.place / "copy"}));
+  EXPECT_EQ(of(made.place / "elsewhere", {made.place / "copy"}), before);
+  write_file(made.place / "other", std::string(kMiB, 'o'));
+  ASSERT_TRUE(create_layer(made.place / "on_other", {made.place / "other"}));
+  EXPECT_NE(of(made.place / "on_other", {made.place / "other"}), before);
+  ASSERT_TRUE(create_layer(made.place / "on_nothing", {}, kMiB));
+  EXPECT_NE(of(made.place / "on_nothing", {}), before);
+}
+
 TEST(Overlay, AFreezeThatFailsChangesNothing) {
   Made made(pattern(kMiB));
   auto disk = made.open();
