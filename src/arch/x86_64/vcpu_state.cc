@@ -8,23 +8,9 @@
 namespace mote::arch {
 namespace {
 
-// IA32_TSC_DEADLINE. It is set after all others, as KVM compares it with the TSC and the APIC's
-// timer mode.
-constexpr std::uint32_t kMsrTscDeadline = 0x6e0;
-
 const kvm_msr_entry* find_msr(const std::vector<kvm_msr_entry>& msrs, std::uint32_t index) {
   const auto found = std::ranges::find(msrs, index, &kvm_msr_entry::index);
   return found == msrs.end() ? nullptr : &*found;
-}
-
-// A deadline of 0 means that the timer is not armed, or that it fired between two reads: the
-// present TSC in its place makes a timer that was due fire, and one that was not armed stays so,
-// since the guest ignores what it did not ask for.
-void mend_tsc_deadline(std::vector<kvm_msr_entry>& msrs) {
-  const auto tsc = std::ranges::find(msrs, kMsrTsc, &kvm_msr_entry::index);
-  const auto deadline = std::ranges::find(msrs, kMsrTscDeadline, &kvm_msr_entry::index);
-  if (tsc != msrs.end() && deadline != msrs.end() && deadline->data == 0)
-    deadline->data = tsc->data;
 }
 
 // KVM reads as much as this host has room for in an area, whatever the host that saved it had; what
@@ -94,6 +80,13 @@ Result<void> restore_msrs(const kvm::Vcpu& vcpu, const std::vector<kvm_msr_entry
 }
 
 }  // namespace
+
+void mend_tsc_deadline(std::vector<kvm_msr_entry>& msrs) {
+  const auto tsc = std::ranges::find(msrs, kMsrTsc, &kvm_msr_entry::index);
+  const auto deadline = std::ranges::find(msrs, kMsrTscDeadline, &kvm_msr_entry::index);
+  if (tsc != msrs.end() && deadline != msrs.end() && deadline->data == 0)
+    deadline->data = tsc->data;
+}
 
 Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
                             std::size_t xsave_size) {

@@ -39,6 +39,14 @@ BOOST_DESCRIBE_STRUCT(VcpuState, (),
 Result<VcpuState> save_vcpu(const kvm::Vcpu& vcpu, std::span<const std::uint32_t> msr_indices,
                             std::size_t xsave_size);
 
+// IA32_TSC_DEADLINE. It is set after all others, as KVM compares it with the TSC and the APIC's
+// timer mode.
+inline constexpr std::uint32_t kMsrTscDeadline = 0x6e0;
+// A deadline of 0 means that the timer is not armed, or that it fired between two reads: the
+// present TSC in its place makes a timer that was due fire, and one that was not armed stays so,
+// since the guest ignores what it did not ask for.
+void mend_tsc_deadline(std::vector<kvm_msr_entry>& msrs);
+
 // Whether a vCPU that has been given one CPUID has been given the other: what KVM itself changes in
 // it, by what the guest has enabled, does not count.
 bool is_same_cpuid(std::span<const kvm_cpuid_entry2> one, std::span<const kvm_cpuid_entry2> other);

@@ -49,5 +49,21 @@ TEST(SameCpuid, AllElseIs) {
   EXPECT_FALSE(is_same_cpuid({}, kGiven));
 }
 
+TEST(TscDeadline, OfATimerThatWasDueIsNow) {
+  const auto deadline_of = [](std::uint64_t deadline) {
+    std::vector<kvm_msr_entry> msrs{{.index = kMsrTscDeadline, .data = deadline},
+                                    {.index = kMsrTsc, .data = 1000}};
+    mend_tsc_deadline(msrs);
+    EXPECT_EQ(msrs[1].data, 1000U);
+    return msrs[0].data;
+  };
+  EXPECT_EQ(deadline_of(0), 1000U);
+  EXPECT_EQ(deadline_of(5), 5U) << "one that has passed fires anyway";
+  EXPECT_EQ(deadline_of(2000), 2000U);
+  std::vector<kvm_msr_entry> without{{.index = kMsrTsc, .data = 1000}};
+  mend_tsc_deadline(without);
+  EXPECT_EQ(without.size(), 1U);
+}
+
 }  // namespace
 }  // namespace mote::arch
