@@ -66,6 +66,7 @@ Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
         ErrorKind::kUnsupported,
         "a microVM with memory-hotplug cannot be forked: what was plugged in is not shared");
   }
+  MOTE_CHECK(machine.check_memory_file());
   Frozen frozen;
   MOTE_TRY(frozen.state.machine, machine.save());
   MOTE_TRY(const snapshot::Stamp stamp, machine.stamp());
@@ -122,7 +123,8 @@ Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig
                                       const Shell* shell) {
   const SnapshotState& state = from.loaded.state;
   if (!state.forked) {
-    return map_open_snapshot(from.loaded, config, std::move(from.memory.front()), shell);
+    return map_open_snapshot(from.loaded, config, std::move(from.memory.front()),
+                             "the memory's descriptor", shell);
   }
   MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
   if (state.memory.size() != wanted.ranges.size()) {

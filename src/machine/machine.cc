@@ -217,6 +217,11 @@ void Machine::finish() {
     MutexLock lock(end_mutex_);
     end = *end_;
   }
+  if (end.reason == devices::EndReason::kError || end.reason == devices::EndReason::kTripleFault) {
+    // Then KVM or the guest is the last to be asked why.
+    const auto as_it_was = check_memory_file();
+    if (!as_it_was) end.message += "; " + as_it_was.error().text();
+  }
   options_.on_end(end);
 }
 

@@ -29,6 +29,7 @@
 #include "memory/address_space.h"
 #include "memory/guest_memory.h"
 #include "metadata/service.h"
+#include "snapshot/mapped_file.h"
 #include "snapshot/stamp.h"
 #include "virtio/kinds.h"
 
@@ -67,6 +68,8 @@ struct RestoreSource {
   std::optional<HeadStart> head_start = {};
   // Which moment it is, where that is known.
   std::optional<snapshot::MomentId> moment = {};
+  // What memory was mapped of, where it is a file that others may write.
+  std::optional<snapshot::MappedFile> file = {};
 };
 
 class Machine {
@@ -105,6 +108,11 @@ class Machine {
   Result<void> collect_dirty_pages() REQUIRES(kMachineThread);
   // What GuestMemory does before it is frozen, of a machine that may run.
   void prepare_freeze() REQUIRES(kMachineThread) { memory_.prepare_freeze(); }
+  // An error (kState) when the file that it was loaded of was changed in place since, so that its
+  // memory is not what was saved.
+  Result<void> check_memory_file() const {
+    return memory_file_ ? memory_file_->check() : Result<void>{};
+  }
   // GuestMemory::freeze() of a paused machine, which goes on in what is frozen. What memory puts
   // aside by that is taken down bit by bit, as the machine runs on.
   Result<std::uint64_t> freeze_memory() REQUIRES(kMachineThread);
@@ -195,7 +203,8 @@ class Machine {
   std::optional<EventLoop::Timer> aside_;           // while memory has something put aside
   std::optional<snapshot::Stamp> stamp_;            // of this pause
   std::optional<snapshot::MomentId> saved_moment_;  // of the last snapshot, or the one loaded
-  std::vector<std::uint32_t> template_msrs_;        // saved besides those that are saved anyway
+  std::optional<snapshot::MappedFile> memory_file_;
+  std::vector<std::uint32_t> template_msrs_;  // saved besides those that are saved anyway
   bool input_started_ = false;
   bool finished_ = false;
   // Dies with the machine, so that what was posted knows.

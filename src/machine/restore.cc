@@ -86,6 +86,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   machine->memory_source_ = std::move(source.keep);
   machine->begin_ = std::move(source.begin);
   machine->saved_moment_ = source.moment;
+  machine->memory_file_ = std::move(source.file);
   const kvm::Vm& vm = machine->vm_;
   const bool made_before = !shell->vcpus.empty();
   const auto check_host = [&head_start, &source, &state]() -> Result<void> {

@@ -2,11 +2,9 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
 #include "arch/x86_64/layout.h"
 #include "base/file.h"
@@ -22,14 +20,6 @@ namespace {
 
 using snapshot::MemoryPart;
 using snapshot::NewFile;
-
-// Where a machine's page of VMClock lies, its end is free for the stamp.
-static_assert(snapshot::kStampAt ==
-              arch::layout::kVmClock + arch::layout::kVmClockSize - snapshot::kStampSize);
-
-bool has_room_for_stamp(const MachineState& state) {
-  return state.board.vmclock.address == arch::layout::kVmClock;
-}
 
 bool same(const MemoryPart& one, const MemoryPart& other) {
   return one.start == other.start && one.size == other.size;
@@ -83,50 +73,7 @@ Result<void> fill_plugged(const memory::GuestMemory& memory, const std::vector<M
   return {};
 }
 
-// Has `file` begin as the file whose place it takes, where there is one, which changes with the
-// stamp `changes` are to be laid over. The stamp that it is to have then.
-Result<std::optional<snapshot::Stamp>> begin_with_old(const NewFile& file, std::uint64_t size,
-                                                      const std::optional<snapshot::Stamp>& changes,
-                                                      const snapshot::Between& between) {
-  const auto old = open_file(file.target(), O_RDONLY | O_NONBLOCK);
-  if (!old) {
-    if (old.error().kind() != ErrorKind::kNotFound) return std::unexpected(old.error());
-    auto lone = changes;
-    if (lone) lone->alone = true;
-    return lone;
-  }
-  struct stat facts{};
-  if (!look_at(old->get(), facts)) return fail_errno(errno, "look at it");
-  if (static_cast<std::uint64_t>(facts.st_size) > size) {
-    return fail(ErrorKind::kInvalid,
-                "the file there has {} bytes, and guest memory {}: it is of another machine",
-                facts.st_size, size);
-  }
-  MOTE_TRY(const auto stamp, snapshot::read_stamp(old->get()));
-  MOTE_CHECK(snapshot::check_order(stamp, changes));
-  MOTE_TRY(const bool partial, snapshot::is_partial(old->get()));
-  MOTE_CHECK(snapshot::copy_file(old->get(), file.fd(), between));
-  return snapshot::merged(stamp, changes, partial);
-}
-
-// `stamp`: what is to be in the file, where there is room for it.
-Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind, const NewFile& file,
-                          const std::optional<snapshot::Stamp>& stamp,
-                          const snapshot::Between& between) {
-  if (stamp) MOTE_CHECK(memory.write(snapshot::kStampAt, snapshot::to_bytes(*stamp)));
-  if (kind == SnapshotKind::kFull) return snapshot::write_memory(memory, file.fd(), between);
-  if (memory.was_frozen() && !memory.config().track_dirty_pages) {
-    return fail(ErrorKind::kState,
-                "what has changed cannot be told of a microVM that can be forked, unless "
-                "track_dirty_pages notes it");
-  }
-  MOTE_TRY(const auto whole,
-           begin_with_old(file, snapshot::size_of(snapshot::parts_of(memory)), stamp, between));
-  MOTE_CHECK(snapshot::write_changes(memory, file.fd(), between));
-  return whole ? snapshot::write_stamp(file.fd(), *whole) : Result<void>{};
-}
-
-Result<void> check_memory_file(int fd, std::uint64_t size) {
+Result<struct stat> look_at_memory_file(int fd, std::uint64_t size) {
   struct stat facts{};
   if (!look_at(fd, facts)) return fail_errno(errno, "look at it");
   if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInvalid, "it is no regular file");
@@ -134,7 +81,7 @@ Result<void> check_memory_file(int fd, std::uint64_t size) {
     return fail(ErrorKind::kInvalid, "it has {} bytes; the guest's memory has {}", facts.st_size,
                 size);
   }
-  return {};
+  return facts;
 }
 
 Result<LoadedState> read_snapshot_text(const std::string& text, const std::string& name) {
@@ -156,38 +103,19 @@ Result<LoadedState> read_snapshot_text(const std::string& text, const std::strin
   return LoadedState{.header = std::move(file->header), .state = std::move(*state)};
 }
 
-Result<void> check_stamp(int fd, const snapshot::MomentId& wanted) {
-  MOTE_TRY(const auto found, snapshot::read_stamp(fd));
-  return snapshot::check_moment(found, wanted);
-}
-
 // The memory of `loaded`, at `path` or, where whoever wrote it ended before it was in place, under
 // the name that it had until then.
 Result<UniqueFd> open_memory_of(const LoadedState& loaded, const std::string& path) {
   auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
-  if (!loaded.state.stamped || (fd && check_stamp(fd->get(), loaded.header.id))) return fd;
+  if (!loaded.state.stamped || (fd && snapshot::check_moment_of(fd->get(), loaded.header.id)))
+    return fd;
   const auto other = NewFile::unplaced_name(path);
   if (!other) return fd;
   auto unplaced = open_file(*other, O_RDONLY | O_NONBLOCK);
-  if (!unplaced || !check_stamp(unplaced->get(), loaded.header.id)) return fd;
+  if (!unplaced || !snapshot::check_moment_of(unplaced->get(), loaded.header.id)) return fd;
   log::warning("the memory of this state is at {}: who saved it ended before it was in place",
                json::quote(*other));
   return unplaced;
-}
-
-// Puts memory in place that an earlier snapshot at `paths` has left under its other name, before it
-// is written over: the state there is of it. What cannot be told is none.
-void finish_interrupted(const SnapshotPaths& paths) {
-  const auto name = NewFile::unplaced_name(paths.memory);
-  if (!name) return;
-  const auto fd = open_file(*name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
-  if (!fd || !lock_file(fd->get(), FileLock::kAlone)) return;
-  const auto text = snapshot::read_bytes_of(paths.state);
-  if (!text) return;
-  const auto header = snapshot::read_header(std::as_bytes(std::span(*text)));
-  if (header && check_stamp(fd->get(), header->id)) {
-    ::rename(name->c_str(), name->substr(0, name->rfind('.')).c_str());
-  }
 }
 
 // Whether what the handler brought is of the moment `wanted`.
@@ -201,67 +129,14 @@ Result<void> check_brought(const memory::GuestMemory& memory, const snapshot::Mo
 
 }  // namespace
 
-Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
-                             const SnapshotPaths& paths, const std::string& maker,
-                             const snapshot::Between& between) {
-  MOTE_TRY(MachineState own, machine.save());
-  MOTE_TRY(const snapshot::Stamp stamp, machine.stamp());
-  const bool stamped = has_room_for_stamp(own);
-  const SnapshotState state{.memory = snapshot::parts_of(machine.memory()),
-                            .config = config,
-                            .cpu_config = config.cpu_config,
-                            .machine = std::move(own),
-                            .stamped = stamped};
-  const std::vector<std::byte> bytes = state_bytes(state, maker, stamp.moment);
-  if (paths.state == paths.memory) {
-    return fail(ErrorKind::kInvalid,
-                "snapshot_path and mem_file_path are both {}; each must be a file of its own",
-                json::quote(paths.state));
-  }
-  finish_interrupted(paths);
-  // Both, before either is written.
-  auto state_file = NewFile::create(paths.state);
-  if (!state_file) return std::unexpected(std::move(state_file.error()).within("snapshot_path"));
-  auto memory_file = NewFile::create(paths.memory);
-  if (!memory_file) return std::unexpected(std::move(memory_file.error()).within("mem_file_path"));
-  MOTE_CHECK_WITHIN(write_at(state_file->fd(), bytes, 0), "snapshot_path: write {}",
-                    json::quote(paths.state));
-  MOTE_CHECK(machine.collect_dirty_pages());
-  MOTE_CHECK_WITHIN(write_memory(machine.memory(), kind, *memory_file,
-                                 stamped ? std::optional(stamp) : std::nullopt, between),
-                    "mem_file_path: write {}", json::quote(paths.memory));
-  // The state takes its place once its memory is whole, if under another name: whoever loads it
-  // finds it there (see open_memory_of()), should this process end before that has its own.
-  MOTE_CHECK_WITHIN(memory_file->flush(), "mem_file_path");
-  MOTE_CHECK_WITHIN(state_file->commit(), "snapshot_path");
-  MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
-  machine.note_saved();
-  return {};
-}
-
-std::vector<std::byte> state_bytes(const SnapshotState& state, const std::string& maker,
-                                   const snapshot::MomentId& moment) {
-  return snapshot::make_state_file(
-      {.maker = maker, .created = static_cast<std::uint64_t>(::time(nullptr)), .id = moment},
-      snapshot::write(state));
-}
-
 Result<LoadedState> read_snapshot(const std::string& path) {
-  MOTE_TRY(const std::string text, snapshot::read_bytes_of(path));
-  return read_snapshot_text(text, fmt::format("state file {}", json::quote(path)));
+  auto text = snapshot::read_bytes_of(path);
+  if (!text) return std::unexpected(std::move(text.error()).within("state file"));
+  return read_snapshot_text(*text, fmt::format("state file {}", json::quote(path)));
 }
 
 Result<LoadedState> read_snapshot_of(int fd, const std::string& name) {
-  struct stat facts{};
-  if (!look_at(fd, facts)) return fail_errno(errno, "look at {}", name);
-  const auto size = static_cast<std::uint64_t>(facts.st_size);
-  if (!S_ISREG(facts.st_mode) || size > snapshot::kMaxStateFile) {
-    return fail(ErrorKind::kInvalid, "{} is no state file", name);
-  }
-  std::string text(size, '\0');
-  auto count = read_at(fd, std::as_writable_bytes(std::span(text)), 0);
-  if (!count) return std::unexpected(std::move(count.error()).within(name));
-  text.resize(*count);
+  MOTE_TRY(const std::string text, snapshot::read_bytes_of(fd, name));
   return read_snapshot_text(text, name);
 }
 
@@ -278,7 +153,7 @@ Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
 }
 
 Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const MachineConfig& config,
-                                        UniqueFd fd, const Shell* shell) {
+                                        UniqueFd fd, const std::string& name, const Shell* shell) {
   const SnapshotState& state = loaded.state;
   MOTE_TRY(memory::MemoryConfig wanted, restored_memory(state, config));
   if (state.forked) {
@@ -286,10 +161,11 @@ Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const Machine
                 "the state is of a microVM that was forked: its memory comes as descriptors "
                 "(backend_type Descriptors)");
   }
-  MOTE_CHECK_WITHIN(check_memory_file(fd.get(), snapshot::size_of(state.memory)), "memory file");
+  const auto facts = look_at_memory_file(fd.get(), snapshot::size_of(state.memory));
+  MOTE_CHECK_WITHIN(facts, "{}", name);
   if (state.stamped) {
-    MOTE_CHECK_WITHIN(check_stamp(fd.get(), loaded.header.id), "memory file");
-    MOTE_CHECK_WITHIN(snapshot::check_whole(fd.get()), "memory file");
+    MOTE_CHECK_WITHIN(snapshot::check_moment_of(fd.get(), loaded.header.id), "{}", name);
+    MOTE_CHECK_WITHIN(snapshot::check_whole(fd.get()), "{}", name);
   }
   const std::size_t ram = wanted.ranges.size();
   const auto file = std::make_shared<const UniqueFd>(std::move(fd));
@@ -299,7 +175,9 @@ Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const Machine
       memory::GuestMemory memory,
       memory::GuestMemory::map_layers(
           std::move(wanted), {.files = {file}, .extents = {{.offset = 0, .size = size}}}, places));
-  RestoreSource source{.memory = std::move(memory), .moment = loaded.header.id};
+  RestoreSource source{.memory = std::move(memory),
+                       .moment = loaded.header.id,
+                       .file = snapshot::MappedFile(file, *facts)};
   source.fill = [file, saved = state.memory, ram](const memory::GuestMemory& whole) {
     return fill_plugged(whole, saved, ram, file->get());
   };
@@ -314,7 +192,7 @@ Result<RestoreSource> map_snapshot(const LoadedState& loaded, const MachineConfi
   }
   auto fd = open_memory_of(loaded, path);
   if (!fd) return std::unexpected(std::move(fd.error()).within("memory file"));
-  return map_open_snapshot(loaded, config, std::move(*fd), shell);
+  return map_open_snapshot(loaded, config, std::move(*fd), name, shell);
 }
 
 Result<void> prefetch(EventLoop& loop, RestoreSource& source, const std::string& path,

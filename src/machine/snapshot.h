@@ -80,9 +80,10 @@ Result<memory::MemoryConfig> restored_memory(const SnapshotState& state,
 Result<RestoreSource> map_snapshot(const LoadedState& loaded, const MachineConfig& config,
                                    const std::string& path, const Shell* shell = nullptr);
 
-// The same of an open file.
+// The same of an open file, which messages call `name`.
 Result<RestoreSource> map_open_snapshot(const LoadedState& loaded, const MachineConfig& config,
-                                        UniqueFd fd, const Shell* shell = nullptr);
+                                        UniqueFd fd, const std::string& name,
+                                        const Shell* shell = nullptr);
 
 // Has the memory of `source`, which map_snapshot() mapped of the file at `path`, brought in as a
 // load before has noted it, or noted for the next: see snapshot::WorkingSet. `id` is the state's.

@@ -15,7 +15,6 @@
 namespace mote::snapshot {
 namespace {
 
-constexpr const char* kSuffix = ".new";
 constexpr int kMostLinks = 40;  // as many as the kernel follows
 
 std::string directory_of(const std::string& path) {
@@ -97,6 +96,13 @@ NewFile::NewFile(NewFile&& other) noexcept
 
 NewFile::~NewFile() {
   if (fd_ && !name_.empty()) ::unlink(name_.c_str());
+}
+
+bool NewFile::lies_at(const std::string& path) const {
+  struct stat ours{};
+  struct stat there{};
+  return look_at(fd_.get(), ours) && look_at(path, there) && ours.st_ino == there.st_ino &&
+         ours.st_dev == there.st_dev;
 }
 
 Result<void> NewFile::flush() {

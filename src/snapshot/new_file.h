@@ -11,7 +11,9 @@ namespace mote::snapshot {
 
 class NewFile {
  public:
-  // The name that the file which is to be at `path` has until it is in place.
+  // Behind a file's name until it is in place.
+  static constexpr const char* kSuffix = ".new";
+  // The name that the file which is to be at `path` has until then.
   static Result<std::string> unplaced_name(const std::string& path);
 
   // Begins the file that is to be at `path`; where that is a symbolic link, at what it leads to.
@@ -28,6 +30,8 @@ class NewFile {
   int fd() const { return fd_.get(); }
   // The file whose place it takes.
   const std::string& target() const { return target_; }
+  // Whether it is this file that is at `path` until it is in place.
+  bool lies_at(const std::string& path) const;
   // Flushes it, as commit() does first: then it is whole under its other name.
   Result<void> flush();
   // Flushes it and puts it in place: whatever happens meanwhile, the old file is there or this one.

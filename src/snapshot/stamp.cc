@@ -122,4 +122,9 @@ Result<void> check_moment(const std::optional<Stamp>& found, const MomentId& wan
                     : "of no snapshot that has such a state");
 }
 
+Result<void> check_moment_of(int fd, const MomentId& wanted) {
+  MOTE_TRY(const auto found, read_stamp(fd));
+  return check_moment(found, wanted);
+}
+
 }  // namespace mote::snapshot

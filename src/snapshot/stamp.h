@@ -55,5 +55,7 @@ Result<void> check_whole(int fd);
 
 // An error (kInvalid) when memory with `found` is not that of the moment `wanted`.
 Result<void> check_moment(const std::optional<Stamp>& found, const MomentId& wanted);
+// The same of the memory file at `fd`.
+Result<void> check_moment_of(int fd, const MomentId& wanted);
 
 }  // namespace mote::snapshot

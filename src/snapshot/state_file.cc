@@ -140,19 +140,21 @@ Result<std::string> read_bytes_of(const std::string& path) {
   }
   // Non-blocking, so that a FIFO which nobody writes to is found to be one.
   MOTE_TRY(const UniqueFd fd, open_file(path, O_RDONLY | O_NONBLOCK));
+  return read_bytes_of(fd.get(), json::quote(path));
+}
+
+Result<std::string> read_bytes_of(int fd, const std::string& name) {
   struct stat facts{};
-  if (!look_at(fd.get(), facts)) return fail_errno(errno, "look at {}", json::quote(path));
-  if (!S_ISREG(facts.st_mode)) {
-    return fail(ErrorKind::kInvalid, "{} is no regular file", json::quote(path));
-  }
+  if (!look_at(fd, facts)) return fail_errno(errno, "look at {}", name);
+  if (!S_ISREG(facts.st_mode)) return fail(ErrorKind::kInvalid, "{} is no regular file", name);
   const auto size = static_cast<std::uint64_t>(facts.st_size);
   if (size > kMaxStateFile) {
-    return fail(ErrorKind::kInvalid, "{}: more than {} bytes, which is the most that is read",
-                json::quote(path), kMaxStateFile);
+    return fail(ErrorKind::kInvalid, "{}: more than {} bytes, which is the most that is read", name,
+                kMaxStateFile);
   }
   std::string text(size, '\0');
-  auto count = read_at(fd.get(), std::as_writable_bytes(std::span(text)), 0);
-  if (!count) return std::unexpected(std::move(count.error()).within(json::quote(path)));
+  auto count = read_at(fd, std::as_writable_bytes(std::span(text)), 0);
+  if (!count) return std::unexpected(std::move(count.error()).within(name));
   text.resize(*count);
   return text;
 }

@@ -61,5 +61,7 @@ Result<StateFile> read_state_file(std::span<const std::byte> bytes);
 
 // The bytes of the file at `path`, of at most kMaxStateFile. Errors name it.
 Result<std::string> read_bytes_of(const std::string& path);
+// The same of an open file, which errors call `name`.
+Result<std::string> read_bytes_of(int fd, const std::string& name);
 
 }  // namespace mote::snapshot

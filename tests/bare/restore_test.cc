@@ -241,6 +241,39 @@ TEST_F(RestoreTest, ItsTwoClocksStayInStep) NO_THREAD_SAFETY_ANALYSIS {
   }
 }
 
+// By a bit of the clock in its memory, which a guest looks at before it calls itself stuck.
+TEST_F(RestoreTest, AGuestsClockSaysThatItWasPaused) NO_THREAD_SAFETY_ANALYSIS {
+  constexpr std::uint32_t kMsrSystemTime = 0x4b564d01;  // MSR_KVM_SYSTEM_TIME_NEW
+  constexpr memory::GuestAddress kClock = 64 << 20;     // a pvclock_vcpu_time_info
+  constexpr std::uint8_t kGuestStopped = 2;
+  auto first = paused_after(config(1), "a", "memory=00000001 register=00000001");
+  ASSERT_TRUE(first) << first.error().text();
+  auto state = (*first)->save();
+  ASSERT_TRUE(state) << state.error().text();
+  auto& msrs = state->vcpus[0].msrs;
+  const auto clock = std::ranges::find(msrs, kMsrSystemTime, &kvm_msr_entry::index);
+  ASSERT_NE(clock, msrs.end());
+  clock->data = kClock | 1;
+  auto memory = copy_of((*first)->memory(), config(1).machine);
+  first->reset();
+  auto machine =
+      Machine::restore(*loop_, config(1), options(), {.memory = std::move(memory)}, *state);
+  ASSERT_TRUE(machine) << machine.error().text();
+  const auto flags = [&] {
+    EXPECT_NE(*(*machine)->memory().read<std::uint32_t>(kClock), 0U) << "there is a version";
+    return *(*machine)->memory().read<std::uint8_t>(kClock + 29);
+  };
+  ASSERT_TRUE((*machine)->run());
+  type("b");
+  read_until("memory=00000002 register=00000002");
+  EXPECT_EQ(flags() & kGuestStopped, 0);
+  (*machine)->pause();
+  ASSERT_TRUE((*machine)->run());
+  type("c");
+  read_until("memory=00000003 register=00000003");
+  EXPECT_EQ(flags() & kGuestStopped, kGuestStopped);
+}
+
 TEST_F(RestoreTest, AStateOfAnotherShapeIsRefused) NO_THREAD_SAFETY_ANALYSIS {
   auto machine = Machine::boot(*loop_, config(1), options());
   ASSERT_TRUE(machine) << machine.error().text();

@@ -107,6 +107,49 @@ TEST_F(SnapshotFaultsTest, ChangesGoOverNothingButWhatTheyAreChangesOf) {
   EXPECT_TRUE(second.process.wait_for_output(counted(7))) << second.process.output();
 }
 
+// At load it is refused where it can be known (above); later, whatever is made of it is.
+TEST_F(SnapshotFaultsTest, AMemoryFileThatIsChangedUnderAClone) {
+  Monitor first = start_saved();
+  Monitor clone = start_monitor("clone");
+  ASSERT_EQ(load(clone, "s", R"(,"resume_vm":true)"), 204);
+  // Another one in its place is no harm.
+  EXPECT_EQ(create(first, "s"), 204);
+  EXPECT_TRUE(clone.process.send("x"));
+  EXPECT_TRUE(clone.process.wait_for_output(counted(4))) << clone.process.output();
+  Monitor second = start_monitor("second");
+  ASSERT_EQ(load(second, "s", R"(,"resume_vm":true)"), 204);
+  // Written to, at a place that the guest has not touched.
+  {
+    std::fstream file(path_of("s.mem"), std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(63 << 20);
+    file << "changed";
+  }
+  const auto refused = [&](const char* path, const std::string& body, const char* why) {
+    const auto answer = second.answer("PUT", path, body);
+    EXPECT_EQ(answer.status, 400) << path;
+    EXPECT_NE(answer.body.find(why), std::string::npos) << answer.body;
+  };
+  const std::string body =
+      fmt::format(R"({{"snapshot_path":"{0}","mem_file_path":"{0}.mem"}})", path_of("later"));
+  refused("/fork", "", "was written to since it was loaded");
+  EXPECT_EQ(pause(second), 204);
+  refused("/snapshot/create", body, "was written to since it was loaded");
+  std::filesystem::resize_file(path_of("s.mem"), 0);
+  refused("/snapshot/create", body, "was cut from 67108864 to 0 bytes");
+  EXPECT_FALSE(std::filesystem::exists(path_of("later")));
+  EXPECT_EQ(second.ask("PATCH", "/vm", R"({"state":"Resumed"})"), 204);
+  static_cast<void>(second.process.send("x"));
+  const auto ending = second.process.finish();
+  ASSERT_TRUE(ending) << "a guest without its memory hangs";
+  EXPECT_TRUE(ending->text() == "exit 1" || ending->text() == "exit 149") << ending->text();
+  EXPECT_NE(log_of(second).find(ending->text() == "exit 1" ? "was cut from" : "cannot be had"),
+            std::string::npos)
+      << log_of(second);
+  // It had another file.
+  EXPECT_TRUE(clone.process.send("y"));
+  EXPECT_TRUE(clone.process.wait_for_output(counted(5))) << clone.process.output();
+}
+
 TEST_F(SnapshotFaultsTest, AFullDiskLeavesWhatWasThere) {
   const std::string disk = path_of("small");
   std::filesystem::create_directory(disk);

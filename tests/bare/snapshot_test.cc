@@ -1,5 +1,6 @@
 // Snapshots as a client of the API makes them: a guest that counts goes on counting in another
 // process, in several at once, and what is no snapshot is refused by a monitor that lives on.
+#include "engine/layer_files.h"
 #include "page_handler.h"
 #include "snapshot/memory_file.h"
 #include "snapshot_rig.h"
@@ -189,6 +190,43 @@ TEST_F(SnapshotTest, ADiskThatIsMissingOrIsNoLayerIsNamedAndMayComeLater) {
   EXPECT_EQ(load(second, "s"), 204);
 }
 
+TEST_F(SnapshotTest, ADriveOfLayersLiesOnWhatItLayOn) {
+  write_file("base", std::string(1 << 20, 'b'));
+  write_file("other", std::string(1 << 20, 'o'));
+  ASSERT_TRUE(engine::create_layer(path_of("layer"), {path_of("base")}, 0, 0));
+  {
+    const Monitor first = start_monitor("first");
+    configure(first, 1, 64);
+    EXPECT_EQ(first.put("/drives/d", fmt::format(R"({{"drive_id":"d","is_root_device":false,)"
+                                                 R"("path_on_host":"{}","format":"overlay",)"
+                                                 R"("layers":["{}"]}})",
+                                                 path_of("layer"), path_of("base"))),
+              204);
+    EXPECT_EQ(first.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
+    EXPECT_EQ(pause(first), 204);
+    EXPECT_EQ(create(first, "s"), 204);
+  }
+  const Monitor second = start_monitor("second");
+  const auto load_on = [&](const std::string& image) {
+    return second.answer("PUT", "/snapshot/load",
+                         load_body("s", fmt::format(R"(,"drive_overrides":[{{"drive_id":"d",)"
+                                                    R"("path_on_host":"{}","layers":["{}"]}}])",
+                                                    path_of("clone"), path_of(image))));
+  };
+  const auto refused = [&](const std::string& image) {
+    const auto answer = load_on(image);
+    EXPECT_EQ(answer.status, 400);
+    EXPECT_NE(answer.body.find("drive 'd' lies on another image"), std::string::npos)
+        << answer.body;
+    EXPECT_FALSE(std::filesystem::exists(path_of("clone")));
+  };
+  refused("other");
+  std::filesystem::copy_file(path_of("base"), path_of("copy"));
+  write_file("base", "mounted" + std::string((1 << 20) - 7, 'b'));
+  refused("base");
+  EXPECT_EQ(load_on("copy").status, 204) << "wherever it lies";
+}
+
 TEST_F(SnapshotTest, TheProgramTellsTheFormatOfAStateFile) {
   {
     Monitor first = start_counter(1);
@@ -269,6 +307,11 @@ TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {
   EXPECT_EQ(create_at(path_of("s"), "/dev/null"), 400);
   EXPECT_EQ(create_at("/dev/full", path_of("s.mem")), 400);
   EXPECT_EQ(create_at(path_of("s"), path_of("s")), 400) << "one file for both";
+  // One where the other is until it is whole.
+  EXPECT_EQ(create_at(path_of("s"), path_of("s.new")), 400);
+  EXPECT_EQ(create_at(path_of("s.mem.new"), path_of("s.mem")), 400);
+  EXPECT_EQ(create_at(path_of("s"), path_of("./s.new")), 400);
+  EXPECT_EQ(create_at(path_of("./s.mem.new"), path_of("s.mem")), 400);
   EXPECT_EQ(create_at(path_of("s"), path_of(".")), 400);
   EXPECT_EQ(create_at(path_of("."), path_of("s.mem")), 400);
   EXPECT_EQ(content("s"), before);

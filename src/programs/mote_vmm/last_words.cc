@@ -39,6 +39,12 @@ void write_last_line(const siginfo_t& fault, const ucontext_t& context) {
   std::string_view more;
   if (fault.si_signo == SIGSYS && fault.si_code == kFromSeccomp)
     more = tell_bad_call(fault.si_syscall, context, buffer);
+  if (fault.si_signo == SIGBUS && fault.si_code > 0) {
+    log::error(
+        "Memory that is mapped of a file cannot be had, which ends the monitor with status {}: a "
+        "snapshot's memory file or a pmem was cut or cannot be read, or no huge page is left",
+        kExitBus);
+  }
   if (more.empty()) {
     client_lines::ended_by_signal(fault.si_signo, fault.si_code);
   } else {
