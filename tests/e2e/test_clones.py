@@ -12,6 +12,7 @@ import time
 import pytest
 
 import jailing
+import pages
 from api_client import ApiError, Client
 from harness import BOOT_SECONDS, IN_LAB, SERVICE, make_initrd, program
 
@@ -19,14 +20,11 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0 or not os.path.exists("/dev/ne
 
 MIB = 1 << 20
 HOUR = 3600
-# What docs/clones.md has a guest run when it has become another machine.
+PAGE = pages.page("clones.md")
+# What the page has a guest run when it has become another machine, and what it finds then.
 HOOK = f"""#!/bin/busybox sh
 export PATH=/bin
-from() {{ wget -qO- http://{SERVICE}/$1; }}
-name=$(from name) address=$(from address) mac=$(from mac)
-hostname $name
-ip link set eth0 down; ip link set eth0 address $mac; ip addr flush dev eth0
-ip addr add $address/24 dev eth0; ip link set eth0 up
+{pages.blocks(PAGE, "sh")[0]}
 sector() {{ echo 3 >/proc/sys/vm/drop_caches; dd if=/dev/vda bs=512 skip=$1 count=1 2>/dev/null | head -c 16 | tr -d ' '; }}
 before=$(sector 0)
 printf '%-512s' "$name" | dd of=/dev/vda bs=512 count=1 conv=fsync 2>/dev/null
@@ -42,10 +40,10 @@ chmod +x /bin/hook
 ip link set lo up; ip addr add 10.96.0.2/24 dev eth0; ip link set eth0 up; ip route add {SERVICE} dev eth0
 printf '%-512s' saved | dd of=/dev/vda bs=512 seek=8 count=1 conv=fsync 2>/dev/null
 echo clocksource=$(cat /sys/devices/system/clocksource/clocksource0/current_clocksource)
-mote-init watch-clones hook &
+{pages.blocks(PAGE, "console")[0].removeprefix("# ").replace("/etc/clone-hook", "/bin/hook")}
 sleep 1
 kill -0 $! && echo ready=1
-while true; do sleep 0.2; ip route replace {SERVICE} dev eth0 2>/dev/null; done
+while true; do sleep 1; done
 """
 
 
@@ -110,7 +108,7 @@ def start(directory, kernel):
     api = first.api
     api.put_boot_source(kernel_image_path=str(kernel), initrd_path=str(directory / "initrd"), boot_args="console=ttyS0 reboot=k panic=-1 quiet")
     api.put_machine_config(vcpu_count=1, mem_size_mib=128)
-    api.put_drive("data", path_on_host=str(directory / "first.layer"), is_root_device=False, format="overlay", layers=[str(directory / "base")],
+    api.put_drive("root", path_on_host=str(directory / "first.layer"), is_root_device=False, format="overlay", layers=[str(directory / "base")],
                   cache_type="Writeback", io_engine="Async")  # fmt: skip
     api.put_network_interface("eth0", host_dev_name="mclones0", guest_mac="06:00:ac:10:00:02")
     api.put_mmds_config(network_interfaces=["eth0"], version="V1")
@@ -121,12 +119,13 @@ def start(directory, kernel):
 
 
 def load_of(directory, name, number, **more):
-    return {
-        "snapshot_path": str(directory / "state"), "mem_backend": {"backend_type": "File", "backend_path": str(directory / "memory")},
-        "resume_vm": True, "network_overrides": [{"iface_id": "eth0", "host_dev_name": f"mclones{number}", "guest_mac": f"06:00:ac:10:01:0{number}"}],
-        "drive_overrides": [{"drive_id": "data", "path_on_host": str(directory / f"clone{number}.layer")}],
-        "serial": {"serial_out_path": str(directory / f"{name}.serial")},
-        "mmds": {"name": f"clone{number}", "address": f"10.96.0.1{number}", "mac": f"06:00:ac:10:01:0{number}"}, **more}  # fmt: skip
+    """The page's, of the clone 7, for this one."""
+    text = pages.blocks(PAGE, "json")[0]
+    for theirs, ours in (("/srv/vm/", f"{directory}/"), ("/clones/7.layer", f"{directory}/clone{number}.layer"), ("tap7", f"mclones{number}"),
+                         ("clone7", f"clone{number}"), ("0.17", f"0.1{number}"), (":01:07", f":01:0{number}")):  # fmt: skip
+        assert theirs in text
+        text = text.replace(theirs, ours)
+    return {**json.loads(text), "serial": {"serial_out_path": str(directory / f"{name}.serial")}, **more}
 
 
 def load(directory, clone, name, number, **more):
@@ -156,12 +155,12 @@ def test_clones_know_who_and_when_they_are(tmp_path, kernel):
         assert "sealed" in layer("info", sealed[1]) and layer("check", *sealed[1:], sealed[0]) == ""
         skip_an_hour(1)
         try:
-            by_command_line = ["--load", json.dumps(load_of(tmp_path, "two", 2, clock_realtime=True))]
+            by_command_line = ["--load", json.dumps(load_of(tmp_path, "two", 2))]
             with Monitor(tmp_path, "one") as one, Monitor(tmp_path, "two", *by_command_line) as two:
                 with pytest.raises(ApiError) as refused:
                     load(tmp_path, one, "one", 1, drive_overrides=[])
                 assert "name a path" in refused.value.message
-                load(tmp_path, one, "one", 1)
+                load(tmp_path, one, "one", 1, clock_realtime=False)
                 told = [one.facts(), two.facts()]
                 check_clone(one, 1, told[0], was_behind=IN_LAB)
                 check_clone(two, 2, told[1], was_behind=False)

@@ -1,4 +1,4 @@
-"""The pages of docs/ that show a configuration: each piece of it is one that the monitor takes, and each field of a device is explained."""
+"""The pages of docs/ that show a configuration or a load: each piece of it is one that the monitor takes, and each field is explained."""
 
 import json
 import pathlib
@@ -14,13 +14,18 @@ PAGES = ("console", "cpu-templates", "disks", "entropy", "getting-started", "mem
 MACHINE = {"boot-source": {"kernel_image_path": "/none/kernel"}, "machine-config": {"vcpu_count": 1, "mem_size_mib": 256}, "drives": []}
 ENTRIES = {"drive_id": "drives", "iface_id": "network-interfaces"}
 SECTIONS = {"disks": ["BlockConfig"], "networks": ["NetConfig"], "vsock": ["VsockConfig"], "entropy": ["RngConfig"], "console": ["ConsoleConfig", "PortConfig"],
-            "memory": ["BalloonConfig", "PmemConfig", "MemConfig"], "rate-limits": ["RateLimiterConfig", "TokenBucketConfig"]}  # fmt: skip
+            "memory": ["BalloonConfig", "PmemConfig", "MemConfig"], "rate-limits": ["RateLimiterConfig", "TokenBucketConfig"],
+            "snapshots": ["SnapshotCreate", "SnapshotLoad", "MemoryBackend", "NetworkOverride", "VsockOverride", "DriveOverride", "PmemOverride", "ConsoleOverride"],
+            "fork": ["ForkAnswer"]}  # fmt: skip
+# Pages that show what a load has.
+LOADS = ("snapshots", "clones")
+LOAD = {"mem_backend": {"backend_type": "File", "backend_path": "/none/memory"}, "resume_vm": True}
 
 
-def shown():
-    """(page, text) of each piece of a configuration."""
+def shown(of=PAGES):
+    """(page, text) of each piece of a configuration, or of a load."""
     found = []
-    for page in PAGES:
+    for page in of:
         for text in re.findall(r"^```json\n(.*?)^```", (DOCS / f"{page}.md").read_text(), re.M | re.S):
             found.append((page, text))
     return found
@@ -39,8 +44,16 @@ def test_what_a_page_shows_is_taken(program, tmp_path, page, text):
     assert done.returncode == 1 and "open '/none/kernel'" in done.stderr, (page, text, done)
 
 
+@pytest.mark.parametrize("page, text", shown(LOADS))
+def test_a_load_that_a_page_shows_is_taken(program, page, text):
+    """Up to its state, which is read when all fields have been found good."""
+    body = {**LOAD, **json.loads(text if text.startswith("{") else f"{{{text}}}"), "snapshot_path": "/none/state"}
+    done = subprocess.run([program, "--no-api", "--load", json.dumps(body)], capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1 and "open '/none/state'" in done.stderr, (page, text, done)
+
+
 @pytest.mark.parametrize("page", SECTIONS)
 def test_each_field_is_explained(page):
     text = (DOCS / f"{page}.md").read_text()
     fields = [field for name in SECTIONS[page] for field in SCHEMAS[name]["properties"]]
-    assert fields and [field for field in fields if f"`{field}`" not in text] == []
+    assert fields and [field for field in fields if f"`{field}`" not in text and f'"{field}"' not in text] == []
