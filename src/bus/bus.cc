@@ -5,7 +5,8 @@
 
 namespace mote::bus {
 
-Result<void> Bus::insert(std::uint64_t base, std::uint64_t size, BusDevice& device) {
+Result<void> Bus::insert(std::uint64_t base, std::uint64_t size, BusDevice& device,
+                         std::uint64_t offset) {
   if (size == 0 || size > UINT64_MAX - base) {
     return fail(ErrorKind::kInternal, "a device of {} bytes cannot be at {:#x}", size, base);
   }
@@ -21,7 +22,7 @@ Result<void> Bus::insert(std::uint64_t base, std::uint64_t size, BusDevice& devi
                   size, base, before.base);
     }
   }
-  entries_.insert(next, Entry{base, size, &device});
+  entries_.insert(next, Entry{base, size, offset, &device});
   return {};
 }
 
@@ -40,7 +41,7 @@ bool Bus::read(std::uint64_t address, std::span<std::byte> data) const {
     std::memset(data.data(), 0xff, data.size());
     return false;
   }
-  entry->device->read(address - entry->base, data);
+  entry->device->read(address - entry->base + entry->offset, data);
   return true;
 }
 
@@ -50,7 +51,7 @@ bool Bus::write(std::uint64_t address, std::span<const std::byte> data) const {
     missed_.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  entry->device->write(address - entry->base, data);
+  entry->device->write(address - entry->base + entry->offset, data);
   return true;
 }
 

@@ -26,9 +26,11 @@ class BusDevice {
 
 class Bus {
  public:
-  // Puts `device` at [base, base + size). An error when that overlaps another device or wraps. The
-  // device outlives the bus's use.
-  Result<void> insert(std::uint64_t base, std::uint64_t size, BusDevice& device);
+  // Puts `device` at [base, base + size), where its registers from `offset` on are: one whose
+  // registers lie apart is there more than once. An error when that overlaps another device or
+  // wraps. The device outlives the bus's use.
+  Result<void> insert(std::uint64_t base, std::uint64_t size, BusDevice& device,
+                      std::uint64_t offset = 0);
 
   // Dispatches; false when nobody is there (a read then fills `data` with ones). An access that
   // begins inside a device and passes its end is nobody's.
@@ -42,6 +44,7 @@ class Bus {
   struct Entry {
     std::uint64_t base = 0;
     std::uint64_t size = 0;
+    std::uint64_t offset = 0;  // of `base` in the device
     BusDevice* device = nullptr;
   };
   const Entry* find(std::uint64_t address, std::size_t length) const;

@@ -187,7 +187,8 @@ Result<void> Vm::create_irqchip() const {
 
 Result<void> Vm::create_pit() const {
   const kvm_pit_config config{.flags = KVM_PIT_SPEAKER_DUMMY, .pad = {}};
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_CREATE_PIT2, &config));
+  if (::ioctl(fd_.get(), KVM_CREATE_PIT2, &config) < 0 && errno != EEXIST)
+    return fail_errno(errno, "KVM_CREATE_PIT2");
   return {};
 }
 
@@ -243,10 +244,11 @@ Result<void> Vm::set_irqchip(const kvm_irqchip& chip) const {
   return {};
 }
 
-Result<kvm_pit_state2> Vm::pit() const {
+Result<std::optional<kvm_pit_state2>> Vm::pit() const {
   kvm_pit_state2 state{};
-  MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_GET_PIT2, &state));
-  return state;
+  if (::ioctl(fd_.get(), KVM_GET_PIT2, &state) == 0) return state;
+  if (errno == ENXIO) return std::nullopt;
+  return fail_errno(errno, "KVM_GET_PIT2");
 }
 
 Result<void> Vm::set_pit(const kvm_pit_state2& pit) const {

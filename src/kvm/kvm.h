@@ -146,7 +146,7 @@ class Vm {
   Result<void> reserve_for_real_mode(std::uint64_t tss, std::uint64_t identity_map) const;
   // KVM_CREATE_IRQCHIP: two PICs, an IOAPIC, and a LAPIC for each vCPU.
   Result<void> create_irqchip() const;
-  // KVM_CREATE_PIT2 with a dummy speaker port.
+  // KVM_CREATE_PIT2 with a dummy speaker port, where there is none yet.
   Result<void> create_pit() const;
   // KVM_CREATE_VCPU with APIC id `index`.
   Result<Vcpu> create_vcpu(std::uint32_t index) const;
@@ -163,7 +163,8 @@ class Vm {
   // KVM_GET_IRQCHIP for chip 0 (PIC), 1 (second PIC) or 2 (IOAPIC).
   Result<kvm_irqchip> irqchip(std::uint32_t chip) const;
   Result<void> set_irqchip(const kvm_irqchip& chip) const;
-  Result<kvm_pit_state2> pit() const;
+  // KVM_GET_PIT2; nothing where none was made.
+  Result<std::optional<kvm_pit_state2>> pit() const;
   Result<void> set_pit(const kvm_pit_state2& pit) const;
   Result<kvm_clock_data> clock() const;
   Result<void> set_clock(const kvm_clock_data& clock) const;

@@ -172,7 +172,6 @@ Result<std::unique_ptr<Machine>> Machine::boot(EventLoop& loop, const VmConfig& 
   MOTE_CHECK(machine->start_vcpus(set_up, only(std::move(head_start->first_thread))));
 
   // Everything else that the guest can reach by address.
-  MOTE_CHECK(machine->vm_.create_pit());
   MOTE_CHECK(machine->add_board(nullptr));
   MOTE_CHECK(machine->attach_devices(devices, std::move(made), nullptr));
 

@@ -90,13 +90,19 @@ Result<void> Board::make_chips(const BoardSite& site, const devices::EndSink& en
     vmclock_->disrupt();
   }
   acpi_pm_ = std::make_unique<devices::AcpiPm>(end);
-  MOTE_CHECK(site.ports.insert(devices::kI8042Port, devices::kI8042Ports, *i8042_));
+  // The second of its ports is the speaker's.
+  MOTE_CHECK(site.ports.insert(devices::kI8042Port, 1, *i8042_));
+  MOTE_CHECK(site.ports.insert(devices::kI8042Port + 2, devices::kI8042Ports - 2, *i8042_, 2));
   MOTE_CHECK(site.ports.insert(devices::kRtcPort, devices::kRtcPorts, *rtc_));
   return site.ports.insert(devices::kSleepControlPort, devices::kAcpiPmPorts, *acpi_pm_);
 }
 
 Result<void> Board::make_optional_chips(const BoardSite& site, const BoardOptions& options,
                                         const devices::EndSink& end) {
+  if (options.pit) {
+    timer_ = std::make_unique<IntervalTimer>(site.vm, end);
+    MOTE_CHECK(timer_->put_on(site.ports));
+  }
   if (options.exit_port) {
     exit_port_ = std::make_unique<devices::ExitPort>(end);
     MOTE_CHECK(site.ports.insert(devices::kExitPort, 1, *exit_port_));

@@ -16,6 +16,7 @@
 #include "devices/vmclock.h"
 #include "devices/vmgenid.h"
 #include "kvm/kvm.h"
+#include "machine/interval_timer.h"
 #include "machine/irq_line.h"
 #include "machine/metrics.h"
 #include "machine/serial_port.h"
@@ -37,6 +38,7 @@ BOOST_DESCRIBE_STRUCT(BoardState, (), (com1, com2, i8042, rtc, vmgenid, vmclock)
 struct BoardOptions {
   SerialLine com1;
   std::optional<SerialLine> com2;
+  bool pit = true;  // which a guest gets as it uses it
   bool exit_port = false;
   std::optional<devices::BootTimer::Start> boot_timer;
 };
@@ -91,6 +93,7 @@ class Board {
   std::unique_ptr<devices::I8042> i8042_;
   std::unique_ptr<devices::Rtc> rtc_;
   std::unique_ptr<devices::AcpiPm> acpi_pm_;
+  std::unique_ptr<IntervalTimer> timer_;
   std::optional<devices::VmGenId> vmgenid_;
   std::optional<devices::VmClock> vmclock_;
   std::unique_ptr<devices::ExitPort> exit_port_;

@@ -47,7 +47,6 @@ Result<std::vector<kvm::Vcpu>> complete(const kvm::Vm& vm, Shell& shell, unsigne
   MOTE_CHECK(vm.create_irqchip());
   if (asks) shell.head_start.ask(*shell.threads.front());
   MOTE_CHECK(add_processors(vm, count, vcpus));
-  MOTE_CHECK(vm.create_pit());
   return vcpus;
 }
 
@@ -77,6 +76,10 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
     return fail(
         ErrorKind::kInvalid, "the state has {} vCPUs and {} devices, the configuration {} and {}",
         state.vcpus.size(), state.devices.size(), config.machine.vcpu_count, devices.size());
+  }
+  if (state.vm.pit && !options.board.pit) {
+    return fail(ErrorKind::kInvalid,
+                "the guest uses its PIT, which --no-pit leaves out; load it without that flag");
   }
   MOTE_TRY(std::unique_ptr<Shell> shell, shell_for(source, config.machine.vcpu_count));
   const HeadStart& head_start = shell->head_start;

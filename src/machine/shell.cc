@@ -90,7 +90,6 @@ Result<std::unique_ptr<Shell>> Shell::make(unsigned vcpus, std::uint64_t mem_siz
     MOTE_TRY(auto thread, Worker::start(ThreadKind::kVcpu));
     shell->threads.push_back(std::move(thread));
   }
-  MOTE_CHECK(shell->vm.create_pit());
   // Whoever loads later does not wait for it.
   shell->head_start.ask(*shell->threads.front());
   MOTE_CHECK(shell->prepare_vcpus(config));

@@ -34,7 +34,10 @@ Result<VmState> save_vm(const kvm::Vm& vm) {
 
 Result<void> restore_vm(const kvm::Vm& vm, const VmState& state, ClockStart clock) {
   for (const kvm_irqchip& chip : state.irqchips) MOTE_CHECK(vm.set_irqchip(chip));
-  MOTE_CHECK(vm.set_pit(state.pit));
+  if (state.pit) {
+    MOTE_CHECK(vm.create_pit());
+    MOTE_CHECK(vm.set_pit(*state.pit));
+  }
   // What KVM reported of that host's clocks beside the guest's counts only where it is asked for.
   kvm_clock_data data{};
   data.clock = state.clock.clock;

@@ -89,6 +89,8 @@ constexpr std::array kFlags{
          &Arguments::shell_vcpu_count},
     Flag{"--shell-mem-size-mib", "N", "Memory of what is expected in a shell (default: 128).",
          &Arguments::shell_mem_size_mib},
+    Flag{"--no-pit", "", "Give the guest no PIT: it knows the rate of its clocks without.",
+         &Arguments::no_pit},
     Flag{"--exit-port", "", "Port 0x501: a byte written there ends the VM with that status.",
          &Arguments::exit_port},
     Flag{"--stdio-uart", "", "A second UART (0x2f8, IRQ 3) on standard input and output.",

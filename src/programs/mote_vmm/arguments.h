@@ -56,6 +56,7 @@ struct Arguments {
   bool shell = false;
   std::optional<std::uint64_t> shell_vcpu_count = {};
   std::optional<std::uint64_t> shell_mem_size_mib = {};
+  bool no_pit = false;
   bool exit_port = false;
   bool stdio_uart = false;
   std::optional<int> console_fd = {};

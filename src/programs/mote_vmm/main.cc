@@ -99,6 +99,7 @@ Result<devices::End> run_file(const Arguments& arguments, devices::BootTimer::St
   settings.metadata_limit = metadata_limit(arguments);
   settings.allow_path = arguments.allow_path;
   settings.end_fd = arguments.end_fd.value_or(-1);
+  settings.board.pit = !arguments.no_pit;
   settings.board.exit_port = arguments.exit_port;
   if (arguments.boot_timer) settings.board.boot_timer = start;
   MOTE_TRY(settings.head_start, std::move(head_start));

@@ -131,6 +131,7 @@ Result<std::unique_ptr<LiveMachine>> Service::make_machine(
   machine::MachineOptions options;
   options.board.com1 = streams.com1;
   options.board.com2 = streams.com2;
+  options.board.pit = !arguments_.no_pit;
   options.board.exit_port = arguments_.exit_port;
   if (arguments_.boot_timer) options.board.boot_timer = devices::BootTimer::now();
   options.metadata = &metadata_;

@@ -52,6 +52,17 @@ class BusTest : public testing::Test {
   std::array<std::byte, 8> data_{};
 };
 
+TEST_F(BusTest, ADeviceIsThereTwiceWhereItsRegistersLieApart) {
+  ASSERT_TRUE(bus_.insert(0x40, 4, first_));
+  ASSERT_TRUE(bus_.insert(0x61, 1, first_, 0x21));
+  EXPECT_TRUE(read(0x43, 1));
+  EXPECT_EQ(first_.last_offset, 3U);
+  EXPECT_TRUE(write(0x61, 1));
+  EXPECT_EQ(first_.last_offset, 0x21U);
+  EXPECT_FALSE(read(0x62, 1));
+  EXPECT_FALSE(read(0x61, 2)) << "past its end";
+}
+
 TEST_F(BusTest, DispatchesByAddressWithOffsets) {
   ASSERT_TRUE(bus_.insert(0x1000, 0x10, second_));
   ASSERT_TRUE(bus_.insert(0x10, 4, first_));

@@ -28,8 +28,8 @@ TEST(Arguments, HasDefaults) {
   EXPECT_EQ(arguments->config_file, "f");
   EXPECT_EQ(arguments->id, "anonymous-instance");
   EXPECT_FALSE(arguments->boot_timer || arguments->show_level || arguments->show_log_origin ||
-               arguments->no_seccomp || arguments->exit_port || arguments->stdio_uart ||
-               arguments->help || arguments->version);
+               arguments->no_seccomp || arguments->no_pit || arguments->exit_port ||
+               arguments->stdio_uart || arguments->help || arguments->version);
   EXPECT_FALSE(arguments->level || arguments->log_path || arguments->console_fd ||
                arguments->end_fd);
   EXPECT_EQ(arguments->api_sock, "/run/firecracker.socket");
@@ -41,14 +41,15 @@ TEST(Arguments, HasDefaults) {
 TEST(Arguments, TakesEveryFlag) {
   const Result<Arguments> arguments =
       run({"--id", "my-vm", "--boot-timer", "--no-seccomp", "--level", "Debug", "--log-path", "/l",
-           "--show-level", "--show-log-origin", "--exit-port", "--stdio-uart", "--console-fd", "7",
-           "--end-fd", "2147483647"});
+           "--show-level", "--show-log-origin", "--no-pit", "--exit-port", "--stdio-uart",
+           "--console-fd", "7", "--end-fd", "2147483647"});
   ASSERT_TRUE(arguments) << arguments.error().text();
   EXPECT_EQ(arguments->id, "my-vm");
   EXPECT_EQ(arguments->level, "Debug");
   EXPECT_EQ(arguments->log_path, "/l");
   EXPECT_TRUE(arguments->boot_timer && arguments->no_seccomp && arguments->show_level &&
-              arguments->show_log_origin && arguments->exit_port && arguments->stdio_uart);
+              arguments->show_log_origin && arguments->no_pit && arguments->exit_port &&
+              arguments->stdio_uart);
   EXPECT_EQ(arguments->console_fd, 7);
   EXPECT_EQ(arguments->end_fd, 2147483647);
 }
