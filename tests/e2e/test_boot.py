@@ -49,9 +49,9 @@ def test_the_reference_kernel(vmm, reference_kernel, initrd, file, protocol, cou
     assert outcome.facts["acpi"] == "yes", outcome
 
 
-@pytest.mark.parametrize("protocol, pvh", [(None, True), ("auto", True), ("linux64", False)])
-def test_the_projects_kernel(vmm, kernel, initrd, protocol, pvh):
-    outcome = vmm.run(vm_config(kernel, initrd=initrd, vcpus=2, protocol=protocol))
+@pytest.mark.parametrize("protocol, pvh, flags", [(None, True, []), ("auto", True, ["--no-pit"]), ("linux64", False, [])])
+def test_the_projects_kernel(vmm, kernel, initrd, protocol, pvh, flags):
+    outcome = vmm.run(vm_config(kernel, initrd=initrd, vcpus=2, protocol=protocol), *flags)
     assert outcome.status == 0, outcome
     check_processors(outcome.facts, 2)
     assert (outcome.facts["loader"] == PVH_LOADER) == pvh, outcome
