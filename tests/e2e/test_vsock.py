@@ -5,6 +5,7 @@ import contextlib
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import stat
@@ -235,4 +236,4 @@ def test_a_socket_that_is_there_is_refused(vmm, kernel):
     config = vm_config(kernel)
     config["vsock"] = {"guest_cid": 3, "uds_path": "v.sock"}
     outcome = vmm.run(config)
-    assert outcome.status > 0 and "vsock: 'v.sock' exists already" in outcome.errors, outcome
+    assert outcome.status > 0 and re.search(r"vsock: '\S*v\.sock' exists already", outcome.errors), outcome  # in a jail, by its whole path
