@@ -24,6 +24,10 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
   };
   MOTE_TRY(made.transport_, state == nullptr ? virtio::Mmio::create(std::move(parts))
                                              : virtio::Mmio::restore(std::move(parts), *state));
+  // KVM has a worker thread bring an irqfd's interrupt to the controllers, which may have been
+  // saved before it did: the guest would wait for it for ever. A driver that finds nothing new
+  // takes no harm.
+  if (state != nullptr && state->interrupt_status != 0) made.interrupt_->trigger();
   virtio::Mmio& transport = *made.transport_;
   MOTE_CHECK(site.mmio.insert(place.base, virtio::Mmio::kSize, transport));
 
