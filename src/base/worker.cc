@@ -1,5 +1,6 @@
 #include "base/worker.h"
 
+#include <pthread.h>
 #include <sched.h>
 
 #include <system_error>
@@ -21,7 +22,17 @@ void keep_off(pthread_t thread, int processor) {
 
 }  // namespace
 
+void limit_stacks() {
+  constexpr std::size_t kStack = 1 << 20;
+  pthread_attr_t attributes;
+  if (::pthread_attr_init(&attributes) != 0) return;
+  ::pthread_attr_setstacksize(&attributes, kStack);
+  ::pthread_setattr_default_np(&attributes);
+  ::pthread_attr_destroy(&attributes);
+}
+
 Result<std::unique_ptr<Worker>> Worker::start(std::unique_ptr<Worker> worker, ThreadKind kind) {
+  limit_stacks();
   try {
     worker->thread_ = std::thread([self = worker.get(), kind] { self->main(kind); });
   } catch (const std::system_error& error) {

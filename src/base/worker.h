@@ -13,6 +13,11 @@
 
 namespace mote {
 
+// Threads that are made from now on have stacks of 1 MiB, less than a huge page: where the host
+// hands those out unasked, one would lie under a stack that ends at a multiple of its size, as some
+// do, and cost 2 MiB for a few KiB. Worker::start() sees to it itself.
+void limit_stacks();
+
 class Worker {
  public:
   using Task = std::move_only_function<void()>;

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/thread_guard.h"
+#include "base/worker.h"
 
 namespace mote::api::http {
 
@@ -14,6 +15,7 @@ Result<std::unique_ptr<ServerThread>> ServerThread::start(UniqueFd listener, Lim
   MOTE_TRY(made->server_,
            Server::create(*made->loop_, std::move(listener), limits, std::move(handler)));
   try {
+    limit_stacks();
     made->thread_ = std::thread([self = made.get()] { self->main(); });
   } catch (const std::system_error& error) {
     return fail_errno(error.code().value(), "start the API's thread");

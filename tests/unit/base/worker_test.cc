@@ -128,5 +128,18 @@ TEST(Worker, ASignalThatItRaisesIsItsOwn) {
   ::signal(SIGUSR1, SIG_DFL);
 }
 
+TEST(Worker, HasAStackThatNoHugePageFitsUnder) {
+  std::size_t size = 0;
+  auto worker = *Worker::start(ThreadKind::kWorker, [&] {
+    pthread_attr_t attributes;
+    ASSERT_EQ(::pthread_getattr_np(::pthread_self(), &attributes), 0);
+    ::pthread_attr_getstacksize(&attributes, &size);
+    ::pthread_attr_destroy(&attributes);
+  });
+  worker->wait();
+  EXPECT_GE(size, std::size_t{512} << 10);
+  EXPECT_LT(size, std::size_t{2} << 20);
+}
+
 }  // namespace
 }  // namespace mote
