@@ -65,13 +65,13 @@ Result<Header> from_payload(const Payload& payload) {
       std::ranges::any_of(rest, [](std::uint64_t word) { return word != 0; })) {
     return fail(ErrorKind::kInvalid, "the layer's header says what no layer says");
   }
-  Header header{.cluster_bits = raw.cluster_bits,
-                .size = raw.size,
-                .id = raw.id,
-                .use = static_cast<Use>(raw.use)};
-  header.below = {
-      .kind = static_cast<Below>(raw.below_kind), .size = raw.below_size, .id = raw.below_id};
-  return header;
+  return Header{
+      .cluster_bits = raw.cluster_bits,
+      .size = raw.size,
+      .id = raw.id,
+      .use = static_cast<Use>(raw.use),
+      .below = {
+          .kind = static_cast<Below>(raw.below_kind), .size = raw.below_size, .id = raw.below_id}};
 }
 
 }  // namespace mote::storage::overlay
