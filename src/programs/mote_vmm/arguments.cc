@@ -99,6 +99,8 @@ constexpr std::array kFlags{
          &Arguments::console_fd},
     Flag{"--end-fd", "N", "Write one line of JSON to descriptor N when the VM ends.",
          &Arguments::end_fd},
+    Flag{"--zygote-fd", "N", "Become the monitors that are asked for at the socket N.",
+         &Arguments::zygote_fd},
     Flag{"--version", "", "Print the version.", &Arguments::version},
     Flag{"--help", "", "Print this text (also -h).", &Arguments::help},
     Flag{"--enable-pci", "", "", Unbuilt{}},
@@ -249,6 +251,9 @@ Result<Arguments> parse(std::span<const char* const> arguments) {
   alone.version = !alone.help && has(list, "--version");
   if (alone.help || alone.version) return alone;
   MOTE_TRY(Arguments parsed, parse_flags(list));
+  if (parsed.zygote_fd && list.size() > 2) {
+    return refuse("--zygote-fd goes with no other flag: what is asked for has flags of its own");
+  }
   MOTE_CHECK(check_together(parsed));
   return parsed;
 }

@@ -61,6 +61,8 @@ struct Arguments {
   bool stdio_uart = false;
   std::optional<int> console_fd = {};
   std::optional<int> end_fd = {};
+  // Be no monitor but become some, asked at this socket: zygote.h.
+  std::optional<int> zygote_fd = {};
 };
 
 // Reads the arguments after the program's name. An error means kExitBadArguments: an unknown flag,

@@ -20,6 +20,7 @@
 #include "programs/mote_vmm/serve.h"
 #include "programs/mote_vmm/signals.h"
 #include "programs/mote_vmm/streams.h"
+#include "programs/mote_vmm/zygote.h"
 #include "snapshot/state_file.h"
 
 namespace mote::vmm {
@@ -40,6 +41,7 @@ Result<void> take_descriptor(const char* flag, std::optional<int> fd) {
 Result<void> take_descriptors(const Arguments& arguments) {
   MOTE_CHECK(take_descriptor("--console-fd", arguments.console_fd));
   MOTE_CHECK(take_descriptor("--end-fd", arguments.end_fd));
+  MOTE_CHECK(take_descriptor("--zygote-fd", arguments.zygote_fd));
   for (const int fd : arguments.load_fd) MOTE_CHECK(take_descriptor("--load-fd", fd));
   return {};
 }
@@ -130,6 +132,12 @@ int run(std::string_view argv0, std::span<const char* const> words,
   }
   if (const auto open = take_descriptors(*arguments); !open)
     return refuse(kExitBadArguments, open.error());
+  if (arguments->zygote_fd) {
+    const auto served = serve_zygote(*arguments->zygote_fd, [argv0](auto its_words) {
+      return run(argv0, its_words, devices::BootTimer::now());
+    });
+    return served ? kExitOk : refuse(kExitError, served.error());
+  }
   if (arguments->die_with_parent && ::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
     return refuse(kExitError, fail_errno(errno, "--die-with-parent").error());
   }

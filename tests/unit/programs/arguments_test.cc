@@ -209,6 +209,16 @@ TEST(Arguments, ALoadHasDescriptorsOfItsOwn) {
   EXPECT_FALSE(parsed({"--load"}));
 }
 
+TEST(Arguments, AZygoteIsToldTheRestLater) {
+  const auto zygote = parsed({"--zygote-fd", "5"});
+  ASSERT_TRUE(zygote) << zygote.error().text();
+  EXPECT_EQ(zygote->zygote_fd, 5);
+  EXPECT_THAT(error_of(parsed({"--zygote-fd", "5", "--no-seccomp"})), HasSubstr("no other flag"));
+  EXPECT_THAT(error_of(parsed({"--id", "a", "--zygote-fd", "5"})), HasSubstr("no other flag"));
+  EXPECT_FALSE(parsed({"--zygote-fd", "x"}));
+  EXPECT_FALSE(parsed({"--zygote-fd"}));
+}
+
 TEST(Arguments, WantsAMachineWithoutAnApi) {
   EXPECT_TRUE(parsed({}));
   EXPECT_TRUE(parsed({"--config-file", "f"}));
