@@ -1,12 +1,11 @@
 #include "engine/fork.h"
 
-#include <signal.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <thread>
 
@@ -16,6 +15,7 @@
 #include "engine/places.h"
 #include "engine/pool.h"
 #include "engine/served_monitor.h"
+#include "engine/zygote.h"
 
 namespace mote::engine {
 namespace {
@@ -32,31 +32,56 @@ Result<void> load(const std::string& socket, const std::string& body,
   return fail(ErrorKind::kIo, "{} was answered with {}: {}", socket, answer.status, answer.body);
 }
 
-// A monitor for a child: one of the pool that is ready, else a fresh one.
-Result<std::string> find_monitor(const ForkOptions& options, const std::string& program,
-                                 unsigned number, pid_t& started) {
-  const std::string name = fmt::format("{}/fork-{}-{}", options.directory, ::getpid(), number);
-  const std::string socket = name + ".sock";
-  if (!options.pool.empty() && take_shell(options.pool, socket)) return socket;
-  const ServedPlan plan{.program = program, .socket = socket, .output = name + ".log"};
-  MOTE_TRY(started, start_served(plan));
-  MOTE_CHECK(await_served(started, plan));
-  return socket;
-}
+// Makes the children of a fork.
+class Maker {
+ public:
+  // `program`: mote-vmm.
+  Maker(const ForkOptions& options, std::string program, std::span<const UniqueFd> descriptors)
+      : options_(options), program_(std::move(program)), descriptors_(descriptors) {}
 
-Result<std::string> make_child(const ForkOptions& options, const std::string& program,
-                               unsigned number, std::span<const UniqueFd> descriptors) {
-  MOTE_TRY(const std::string body, load_of_child(options, number));
-  pid_t started = -1;
-  auto socket = options.into.empty() ? find_monitor(options, program, number, started)
-                                     : Result<std::string>(options.into[number - 1]);
-  auto done = socket ? load(*socket, body, descriptors) : std::unexpected(socket.error());
-  if (done) return socket;
-  // What this call has started and nobody can use is taken away again.
-  if (started > 0) ::kill(started, SIGKILL);
-  if (started > 0 && socket) ::unlink(socket->c_str());
-  return std::unexpected(std::move(done.error()).within(fmt::format("child {}", number)));
-}
+  // Before the first child().
+  Result<void> prepare() {
+    if (!options_.into.empty()) return {};
+    MOTE_TRY(Zygote zygote, Zygote::start(program_, descriptors_));
+    zygote_.emplace(std::move(zygote));
+    return {};
+  }
+
+  // Child `number`'s socket. From any thread.
+  Result<std::string> child(unsigned number) {
+    auto made = make(number);
+    if (made) return made;
+    return std::unexpected(std::move(made.error()).within(fmt::format("child {}", number)));
+  }
+
+ private:
+  Result<std::string> make(unsigned number) {
+    MOTE_TRY(const std::string body, load_of_child(options_, number));
+    const std::string name = fmt::format("{}/fork-{}-{}", options_.directory, ::getpid(), number);
+    const std::string socket = options_.into.empty() ? name + ".sock" : options_.into[number - 1];
+    const bool is_there =
+        !options_.into.empty() || (!options_.pool.empty() && take_shell(options_.pool, socket));
+    if (is_there) {
+      MOTE_CHECK(load(socket, body, descriptors_));
+      return socket;
+    }
+    ServedPlan plan{.socket = socket, .output = name + ".log", .flags = {"--load", body}};
+    for (const UniqueFd& fd : descriptors_) {
+      plan.flags.insert(plan.flags.end(), {"--load-fd", fmt::format("{}", fd.get())});
+    }
+    MOTE_TRY(const UniqueFd monitor, start_served(plan, *zygote_));
+    if (auto ready = await_served(monitor, plan); !ready) {
+      end_served(monitor, socket);
+      return std::unexpected(std::move(ready.error()));
+    }
+    return socket;
+  }
+
+  const ForkOptions& options_;
+  const std::string program_;
+  const std::span<const UniqueFd> descriptors_;
+  std::optional<Zygote> zygote_;
+};
 
 }  // namespace
 
@@ -90,7 +115,10 @@ Result<ForkReport> fork_microvm(const ForkOptions& options) {
   if (options.into.empty() && ::access((options.directory + "/").c_str(), W_OK | X_OK) < 0) {
     return fail_errno(errno, "put the children's sockets into '{}'", options.directory);
   }
-  MOTE_TRY(const std::string program, sibling_program("mote-vmm"));
+  std::string program = options.program;
+  if (program.empty()) {
+    MOTE_TRY(program, sibling_program("mote-vmm"));
+  }
   MOTE_TRY(const ApiAnswer answer,
            ask({.socket = options.socket, .method = "PUT", .path = "/fork", .body = {}}));
   if (answer.status != 200) {
@@ -99,12 +127,14 @@ Result<ForkReport> fork_microvm(const ForkOptions& options) {
   }
   const auto count =
       options.into.empty() ? options.count : static_cast<unsigned>(options.into.size());
+  Maker maker(options, std::move(program), answer.descriptors);
+  MOTE_CHECK(maker.prepare());
   ForkReport report;
   std::mutex mutex;
   std::atomic<unsigned> next = 1;
   const auto work = [&] {
     for (unsigned number = next++; number <= count; number = next++) {
-      auto child = make_child(options, program, number, answer.descriptors);
+      auto child = maker.child(number);
       const std::lock_guard lock(mutex);
       if (child) {
         report.sockets.push_back(std::move(*child));

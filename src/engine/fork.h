@@ -14,8 +14,9 @@ struct ForkOptions {
   std::string directory;               // which gets their sockets and what they print
   std::string pool;                    // of `mote pool`; empty: none
   std::vector<std::string> into = {};  // sockets of monitors, which get a child each, and no others
-  std::string with;     // JSON: further fields of the load; {n} is the child's number
-  bool paused = false;  // the children wait to be resumed
+  std::string with;          // JSON: further fields of the load; {n} is the child's number
+  bool paused = false;       // the children wait to be resumed
+  std::string program = {};  // mote-vmm; empty: the one beside this program
 };
 
 struct ForkReport {

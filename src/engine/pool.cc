@@ -12,7 +12,6 @@
 #include <array>
 #include <cstdio>
 #include <filesystem>
-#include <map>
 #include <vector>
 
 #include "base/json.h"
@@ -36,6 +35,12 @@ std::vector<std::string> ready_shells(const std::string& directory) {
   }
   return names;
 }
+
+// One that was started, and where it was found.
+struct Shell {
+  UniqueFd monitor;
+  std::string socket;
+};
 
 class Pool {
  public:
@@ -97,16 +102,15 @@ class Pool {
         .output = fmt::format("{}/log", options_.directory),
         .flags = {"--shell", "--shell-vcpu-count", fmt::format("{}", options_.vcpus),
                   "--shell-mem-size-mib", fmt::format("{}", options_.mem_size_mib)}};
-    MOTE_TRY(const pid_t pid, start_served(plan));
+    MOTE_TRY(UniqueFd monitor, start_served(plan));
     const std::string ready = fmt::format("{}/{}{}", options_.directory, kReady, name);
-    auto usable = await_served(pid, plan);
+    auto usable = await_served(monitor, plan);
     if (usable && ::rename(plan.socket.c_str(), ready.c_str()) == 0) {
-      shells_[pid] = ready;
+      shells_.push_back({.monitor = std::move(monitor), .socket = ready});
       return {};
     }
     if (usable) usable = fail_errno(errno, "name the socket {}", json::quote(ready));
-    ::kill(pid, SIGKILL);
-    ::unlink(plan.socket.c_str());
+    end_served(monitor, plan.socket);
     return usable;
   }
   void await() {
@@ -122,21 +126,20 @@ class Pool {
     while (::read(signals_.get(), &signal, sizeof signal) == sizeof signal) {
       if (signal.ssi_signo != SIGCHLD) ended_ = true;
     }
-    for (pid_t pid = 0; (pid = ::waitpid(-1, nullptr, WNOHANG)) > 0;) {
-      const auto found = shells_.find(pid);
-      if (found == shells_.end()) continue;
-      // Taken: its socket is elsewhere, and its owner's.
-      ::unlink(found->second.c_str());
-      shells_.erase(found);
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
     }
+    std::erase_if(shells_, [](const Shell& shell) {
+      if (!has_ended(shell.monitor)) return false;
+      // Taken: its socket is elsewhere, and its owner's.
+      ::unlink(shell.socket.c_str());
+      return true;
+    });
   }
   // Each is taken before it is ended, so that nobody else has it.
   void end_shells() const {
-    for (const auto& [pid, socket] : shells_) {
-      const std::string mine = socket + ".ending";
-      if (::rename(socket.c_str(), mine.c_str()) < 0) continue;
-      ::kill(pid, SIGKILL);
-      ::unlink(mine.c_str());
+    for (const Shell& shell : shells_) {
+      const std::string mine = shell.socket + ".ending";
+      if (::rename(shell.socket.c_str(), mine.c_str()) == 0) end_served(shell.monitor, mine);
     }
   }
 
@@ -144,7 +147,7 @@ class Pool {
   std::string program_;
   UniqueFd changes_;
   UniqueFd signals_;
-  std::map<pid_t, std::string> shells_;  // those that were started, and where they were found
+  std::vector<Shell> shells_;
   unsigned started_ = 0;
   bool ended_ = false;
 };

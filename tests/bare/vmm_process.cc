@@ -32,11 +32,6 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-std::string program() {
-  const char* named = std::getenv("MOTE_VMM");
-  return named != nullptr ? named : MOTE_VMM_PROGRAM;
-}
-
 // posix_spawn of the program as `arguments` say with its first descriptors as given (-1: none).
 Result<pid_t> spawn(std::vector<std::string> arguments, int input, int output, int errors,
                     int end) {
@@ -52,13 +47,19 @@ Result<pid_t> spawn(std::vector<std::string> arguments, int input, int output, i
   ::posix_spawn_file_actions_adddup2(&actions, errors, STDERR_FILENO);
   if (end >= 0) ::posix_spawn_file_actions_adddup2(&actions, end, kEndFd);
   pid_t pid = -1;
-  const int code = ::posix_spawn(&pid, program().c_str(), &actions, nullptr, argv.data(), environ);
+  const int code =
+      ::posix_spawn(&pid, vmm_program().c_str(), &actions, nullptr, argv.data(), environ);
   ::posix_spawn_file_actions_destroy(&actions);
-  if (code != 0) return fail_errno(code, "run '{}'", program());
+  if (code != 0) return fail_errno(code, "run '{}'", vmm_program());
   return pid;
 }
 
 }  // namespace
+
+std::string vmm_program() {
+  const char* named = std::getenv("MOTE_VMM");
+  return named != nullptr ? named : MOTE_VMM_PROGRAM;
+}
 
 std::string Ending::text() const {
   return status ? fmt::format("exit {}", *status) : fmt::format("signal {}", signal.value_or(0));

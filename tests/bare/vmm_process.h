@@ -15,6 +15,9 @@
 
 namespace mote::bare {
 
+// The program: $MOTE_VMM, or the one that was built with the tests.
+std::string vmm_program();
+
 // How a process ended.
 struct Ending {
   std::optional<int> status = {};  // of exit
