@@ -3,7 +3,9 @@
 import os
 import pathlib
 import re
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -32,6 +34,39 @@ def test_without_standard_streams_nothing_is_lost():
     """As a jailer's child that closed them."""
     done = subprocess.run(["sh", "-c", f"exec {CHECK} two >&- 2>&- <&-"], env={"START_CHECK": "x", "PATH": os.environ["PATH"]}, check=False)
     assert done.returncode == 7
+
+
+def closed(words):
+    """Such a program, started with no standard stream open."""
+    return subprocess.Popen(["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *words])
+
+
+def streams(pid):
+    return [os.readlink(f"/proc/{pid}/fd/{stream}") for stream in range(3)]
+
+
+def test_what_a_monitor_opens_becomes_no_standard_stream(tmp_path):
+    """Its guest would write to that."""
+    path = tmp_path / "s"
+    monitor = closed([BIN / "mote-vmm", "--api-sock", path])
+    end = time.monotonic() + 20
+    while not path.exists():
+        assert monitor.poll() is None and time.monotonic() < end
+        time.sleep(0.01)
+    assert streams(monitor.pid) == [os.devnull] * 3
+    monitor.kill()
+    monitor.wait()
+
+
+def test_what_a_client_opens_becomes_no_standard_stream(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "s"))
+        listener.listen()
+        listener.settimeout(20)
+        client = closed([BIN / "mote", "api", tmp_path / "s", "GET", "/"])
+        with listener.accept()[0]:
+            assert streams(client.pid) == [os.devnull] * 3
+        assert client.wait(20) == 2
 
 
 @pytest.mark.parametrize("name", ["mote", "mote-jailer", "mote-vmm"])

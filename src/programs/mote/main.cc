@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "base/json_describe.h"
+#include "base/standard_streams.h"
 #include "base/unique_fd.h"
 #include "engine/doctor.h"
 #include "engine/layer_files.h"
@@ -170,6 +171,7 @@ int carry_out(const Run& request) {
 
 int main(int argc, char** argv) {
   using namespace mote::cli;
+  if (const auto held = mote::hold_standard_streams(); !held) return refuse(1, held.error());
   const auto words =
       std::span<const char* const>(argv, static_cast<std::size_t>(argc)).subspan(argc > 0 ? 1 : 0);
   const auto request = parse(words);

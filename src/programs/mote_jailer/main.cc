@@ -1,11 +1,11 @@
 // mote-jailer: Firecracker's jailer. It makes a jail and becomes the monitor in it.
-#include <fcntl.h>
 #include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
 #include <span>
 
+#include "base/standard_streams.h"
 #include "isolation/jail/cleanup.h"
 #include "isolation/jail/exec_file.h"
 #include "isolation/jail/jail.h"
@@ -17,19 +17,12 @@ namespace {
 constexpr int kExitOk = 0;
 constexpr int kExitError = 1;
 
-// The standard streams are all that a jailed process gets of its caller's descriptors, and one of
-// them that is closed must not become something else.
+// The standard streams are all that a jailed process gets of its caller's descriptors.
 Result<void> keep_standard_streams() {
   if (::close_range(STDERR_FILENO + 1, ~0U, 0) < 0) {
     return fail_errno(errno, "close the caller's descriptors");
   }
-  for (int stream = 0; stream <= STDERR_FILENO; ++stream) {
-    if (::fcntl(stream, F_GETFD) >= 0) continue;
-    // It becomes the first that is free, which is this.
-    MOTE_TRY(UniqueFd null, open_file("/dev/null", O_RDWR));
-    ::fcntl(null.release(), F_SETFD, 0);
-  }
-  return {};
+  return hold_standard_streams();
 }
 
 Result<void> remove_jail(const isolation::jail::Request& jail) {

@@ -10,6 +10,7 @@
 #include "api/firecracker/config_file.h"
 #include "base/heap.h"
 #include "base/log.h"
+#include "base/standard_streams.h"
 #include "base/thread_guard.h"
 #include "programs/mote_vmm/arguments.h"
 #include "programs/mote_vmm/client_lines.h"
@@ -164,6 +165,9 @@ int main(int argc, char** argv) {
   mote::note_thread();
   mote::vmm::Signals::block();
   mote::vmm::tell_faults();
+  if (const auto held = mote::hold_standard_streams(); !held) {
+    return mote::vmm::refuse(mote::vmm::kExitError, held.error());
+  }
   const std::span<const char* const> words(argv, static_cast<std::size_t>(argc));
   if (words.empty()) return mote::vmm::run("", words, start);
   return mote::vmm::run(words.front(), words.subspan(1), start);
