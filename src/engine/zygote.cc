@@ -1,6 +1,7 @@
 #include "engine/zygote.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,12 @@
 
 namespace mote::engine {
 namespace {
+
+// What answers a question for a monitor.
+struct Said {
+  int error = 0;   // an errno
+  pid_t pid = -1;  // the monitor's
+};
 
 // In the child; never returns. Everything was allocated before the fork.
 [[noreturn]] void become(char* const* words, int socket, std::span<const UniqueFd> inherited) {
@@ -58,13 +65,16 @@ Result<UniqueFd> Zygote::make_monitor(const std::vector<std::string>& words, con
   const std::lock_guard lock(mutex_);
   MOTE_CHECK_WITHIN(send_some(socket_.get(), std::as_bytes(std::span(message)), streams),
                     "ask for a monitor");
-  int error = 0;
-  MOTE_TRY(auto answer, receive_some(socket_.get(), std::as_writable_bytes(std::span(&error, 1))));
-  if (!answer || answer->bytes != sizeof error) {
+  Said said;
+  MOTE_TRY(auto answer, receive_some(socket_.get(), std::as_writable_bytes(std::span(&said, 1))));
+  if (!answer || answer->bytes != sizeof said) {
     return fail(ErrorKind::kIo, "mote-vmm has ended before it made a monitor");
   }
-  if (error != 0) return fail_errno(error, "make a monitor");
+  if (said.error != 0) return fail_errno(said.error, "make a monitor");
   if (answer->descriptors.size() != 1) {
+    // It is there, and would be nobody's. The zygote forgets it with the next question at the
+    // earliest, so the number is no other's.
+    if (said.pid > 0) ::kill(said.pid, SIGKILL);
     return fail(ErrorKind::kResource, "there is no descriptor left for a monitor's process");
   }
   return std::move(answer->descriptors.front());

@@ -8,6 +8,7 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -49,9 +50,10 @@ def hatched(words):
     its.close()
     with open(os.devnull, "r+b") as nothing:
         socket.send_fds(mine, [b"".join(word.encode() + b"\0" for word in words)], [nothing.fileno()] * 3)
-    error, made, _, _ = socket.recv_fds(mine, 4, 1)
-    assert error == bytes(4) and len(made) == 1
-    pid = int(re.search(r"Pid:\s+(\d+)", pathlib.Path(f"/proc/self/fdinfo/{made[0]}").read_text())[1])
+    answer, made, _, _ = socket.recv_fds(mine, 8, 1)
+    error, pid = struct.unpack("ii", answer)
+    assert error == 0 and len(made) == 1
+    assert int(re.search(r"Pid:\s+(\d+)", pathlib.Path(f"/proc/self/fdinfo/{made[0]}").read_text())[1]) == pid
     yield pid
     signal.pidfd_send_signal(made[0], signal.SIGKILL)
     os.close(made[0])

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -29,9 +30,8 @@ struct Wanted {
 // 0, or why the message asks for nothing.
 int read_wanted(std::string_view text, Received received, Wanted& into) {
   if (text.size() > kMostWords) return E2BIG;
-  if (text.back() != '\0' || received.lost_some || received.descriptors.size() != kStreams) {
-    return EINVAL;
-  }
+  if (received.lost_some) return EMFILE;
+  if (text.back() != '\0' || received.descriptors.size() != kStreams) return EINVAL;
   for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) {
     into.words.push_back(text.data() + at);
   }
@@ -73,8 +73,8 @@ void forget_the_dead() {
   }
 }
 
-Result<void> answer(int socket, int error, std::span<const UniqueFd> monitor) {
-  MOTE_CHECK_WITHIN(send_some(socket, std::as_bytes(std::span(&error, 1)), monitor),
+Result<void> answer(int socket, const ZygoteAnswer& answer, std::span<const UniqueFd> monitor) {
+  MOTE_CHECK_WITHIN(send_some(socket, std::as_bytes(std::span(&answer, 1)), monitor),
                     "answer a zygote's starter");
   return {};
 }
@@ -87,6 +87,8 @@ Result<void> serve_zygote(int socket, const MonitorMain& live) {
   sigset_t blocked;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, &blocked);
+  // Where it is ignored, one that has ended is forgotten at once.
+  ::signal(SIGCHLD, SIG_DFL);
   const auto text = std::make_unique_for_overwrite<std::array<char, kMostWords + 1>>();
   while (true) {
     MOTE_TRY(auto received, receive_some(socket, std::as_writable_bytes(std::span(*text))));
@@ -98,6 +100,8 @@ Result<void> serve_zygote(int socket, const MonitorMain& live) {
     const pid_t pid = error == 0 ? ::_Fork() : -1;
     if (pid == 0) become(socket, blocked, wanted, live);
     if (error == 0 && pid < 0) error = errno;
+    // They may have what no other monitor is to know.
+    ::explicit_bzero(text->data(), received->bytes);
     UniqueFd monitor;
     if (pid > 0) {
       monitor.reset(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
@@ -106,7 +110,8 @@ Result<void> serve_zygote(int socket, const MonitorMain& live) {
         ::kill(pid, SIGKILL);
       }
     }
-    MOTE_CHECK(answer(socket, error, {&monitor, monitor ? 1U : 0U}));
+    MOTE_CHECK(
+        answer(socket, {.error = error, .pid = monitor ? pid : -1}, {&monitor, monitor ? 1U : 0U}));
   }
 }
 

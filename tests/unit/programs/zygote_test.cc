@@ -56,6 +56,7 @@ struct Pipe {
 
 struct Answer {
   int error = -1;
+  pid_t pid = -1;
   UniqueFd monitor;
 };
 
@@ -91,9 +92,10 @@ class ZygoteTest : public testing::Test {
   Answer ask(std::string_view message, std::span<const UniqueFd> streams) {
     const auto sent = send_some(mine_.get(), std::as_bytes(std::span(message)), streams);
     EXPECT_TRUE(sent) << sent.error().text();
-    Answer answer;
-    auto received = receive_some(mine_.get(), std::as_writable_bytes(std::span(&answer.error, 1)));
-    EXPECT_TRUE(received && *received && (*received)->bytes == sizeof answer.error);
+    ZygoteAnswer said;
+    auto received = receive_some(mine_.get(), std::as_writable_bytes(std::span(&said, 1)));
+    EXPECT_TRUE(received && *received && (*received)->bytes == sizeof said);
+    Answer answer{.error = said.error, .pid = said.pid, .monitor = {}};
     if (received && *received && !(*received)->descriptors.empty()) {
       answer.monitor = std::move((*received)->descriptors.front());
     }
