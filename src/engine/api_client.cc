@@ -70,17 +70,24 @@ Result<std::optional<Head>> read_head(std::string_view bytes) {
   return head;
 }
 
-Result<UniqueFd> connect_to(const std::string& path) {
+// Not connected: with errno.
+UniqueFd try_connect(const std::string& path) {
   sockaddr_un address{.sun_family = AF_UNIX, .sun_path = {}};
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return fail(ErrorKind::kInvalid, "{} is no path of a socket; it must have 1 to {} bytes",
-                json::quote(path), sizeof address.sun_path - 1);
-  }
   std::memcpy(address.sun_path, path.data(), path.size());
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket) return fail_errno(errno, "create a socket");
-  if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-    return fail_errno(errno, "connect to {}", json::quote(path));
+  if (socket &&
+      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0) {
+    const int why = errno;
+    socket.reset();
+    errno = why;
+  }
+  return socket;
+}
+
+Result<UniqueFd> connect_to(const std::string& path) {
+  MOTE_CHECK(check_socket_path(path));
+  UniqueFd socket = try_connect(path);
+  if (!socket) return fail_errno(errno, "connect to {}", json::quote(path));
   return socket;
 }
 
@@ -120,6 +127,17 @@ Result<ApiAnswer> decode(std::string_view bytes) {
   MOTE_TRY(auto answer, try_decode(bytes));
   if (!answer) return fail(ErrorKind::kIo, "the monitor ended the connection before its answer");
   return std::move(*answer);
+}
+
+Result<void> check_socket_path(const std::string& path) {
+  constexpr std::size_t kMost = sizeof sockaddr_un::sun_path - 1;
+  if (!path.empty() && path.size() <= kMost) return {};
+  return fail(ErrorKind::kInvalid, "{} is no path of a socket; it must have 1 to {} bytes",
+              json::quote(path), kMost);
+}
+
+bool is_deserted(const std::string& socket) {
+  return check_socket_path(socket) && !try_connect(socket) && errno == ECONNREFUSED;
 }
 
 Result<ApiAnswer> ask(const ApiRequest& request, std::span<const UniqueFd> descriptors) {

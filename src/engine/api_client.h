@@ -34,6 +34,11 @@ Result<std::string> encode(const ApiRequest& request);
 // The answer at the beginning of `bytes`, interim ones (100) apart. An error: it is none, or cut.
 Result<ApiAnswer> decode(std::string_view bytes);
 
+// Whether it is short enough to be a socket's.
+Result<void> check_socket_path(const std::string& path);
+// Whether it is a socket that its process has left. Where that cannot be told, it is not.
+bool is_deserted(const std::string& socket);
+
 // Asks, and waits for the answer for as long as the monitor takes. Errors: nobody listens at the
 // socket, or what answers is no API.
 // `descriptors` (at most kMaxPassed) go beside the request.

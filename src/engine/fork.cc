@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <system_error>
 #include <thread>
 
 #include "base/json.h"
@@ -22,6 +24,27 @@ namespace {
 
 // Monitors that are started at once.
 constexpr unsigned kAtOnce = 8;
+
+constexpr std::string_view kSuffix = ".sock";
+
+// The path of what it has, without a suffix.
+std::string name_of_child(const ForkOptions& options, unsigned number) {
+  return fmt::format("{}/fork-{}-{}", options.directory, ::getpid(), number);
+}
+
+// What is wrong with where children are to be had from, and put.
+Result<void> check_places(const ForkOptions& options) {
+  if (!options.into.empty()) return {};
+  if (::access((options.directory + "/").c_str(), W_OK | X_OK) < 0) {
+    return fail_errno(errno, "put the children's sockets into '{}'", options.directory);
+  }
+  MOTE_CHECK_WITHIN(check_socket_path(name_of_child(options, options.count) + std::string(kSuffix)),
+                    "--directory");
+  if (options.pool.empty() || ::access((options.pool + "/").c_str(), R_OK | W_OK | X_OK) == 0) {
+    return {};
+  }
+  return fail_errno(errno, "take shells of the pool '{}'", options.pool);
+}
 
 Result<void> load(const std::string& socket, const std::string& body,
                   std::span<const UniqueFd> descriptors) {
@@ -57,24 +80,42 @@ class Maker {
  private:
   Result<std::string> make(unsigned number) {
     MOTE_TRY(const std::string body, load_of_child(options_, number));
-    const std::string name = fmt::format("{}/fork-{}-{}", options_.directory, ::getpid(), number);
-    const std::string socket = options_.into.empty() ? name + ".sock" : options_.into[number - 1];
-    const bool is_there =
-        !options_.into.empty() || (!options_.pool.empty() && take_shell(options_.pool, socket));
-    if (is_there) {
+    if (!options_.into.empty()) {
+      const std::string& socket = options_.into[number - 1];
       MOTE_CHECK(load(socket, body, descriptors_));
       return socket;
+    }
+    const std::string name = name_of_child(options_, number);
+    const std::string socket = name + std::string(kSuffix);
+    if (!options_.pool.empty()) {
+      MOTE_TRY(const bool is_there, load_shell(socket, body));
+      if (is_there) return socket;
     }
     ServedPlan plan{.socket = socket, .output = name + ".log", .flags = {"--load", body}};
     for (const UniqueFd& fd : descriptors_) {
       plan.flags.insert(plan.flags.end(), {"--load-fd", fmt::format("{}", fd.get())});
     }
-    MOTE_TRY(const UniqueFd monitor, start_served(plan, *zygote_));
-    if (auto ready = await_served(monitor, plan); !ready) {
-      end_served(monitor, socket);
+    auto monitor = start_served(plan, *zygote_);
+    if (!monitor) {
+      ::unlink(socket.c_str());
+      return std::unexpected(std::move(monitor.error()));
+    }
+    if (auto ready = await_served(*monitor, plan); !ready) {
+      end_served(*monitor, socket);
       return std::unexpected(std::move(ready.error()));
     }
     return socket;
+  }
+
+  // False: the pool has none left.
+  Result<bool> load_shell(const std::string& socket, const std::string& body) {
+    MOTE_TRY(const auto was, take_shell(options_.pool, socket));
+    if (!was) return false;
+    auto loaded = load(socket, body, descriptors_);
+    if (loaded) return true;
+    // Nothing was asked of it, so it is the next one's.
+    ::rename(socket.c_str(), was->c_str());
+    return std::unexpected(std::move(loaded.error()));
   }
 
   const ForkOptions& options_;
@@ -112,9 +153,7 @@ Result<std::string> load_of_child(const ForkOptions& options, unsigned number) {
 Result<ForkReport> fork_microvm(const ForkOptions& options) {
   // What is wrong with it is told before anything is done.
   MOTE_CHECK_WITHIN(load_of_child(options, 1), "--with");
-  if (options.into.empty() && ::access((options.directory + "/").c_str(), W_OK | X_OK) < 0) {
-    return fail_errno(errno, "put the children's sockets into '{}'", options.directory);
-  }
+  MOTE_CHECK(check_places(options));
   std::string program = options.program;
   if (program.empty()) {
     MOTE_TRY(program, sibling_program("mote-vmm"));
@@ -144,7 +183,11 @@ Result<ForkReport> fork_microvm(const ForkOptions& options) {
     }
   };
   std::vector<std::jthread> workers;
-  for (unsigned i = 1; i < std::min(count, kAtOnce); ++i) workers.emplace_back(work);
+  try {
+    for (unsigned i = 1; i < std::min(count, kAtOnce); ++i) workers.emplace_back(work);
+  } catch (const std::system_error&) {
+    // Those that are there do it as well.
+  }
   work();
   workers.clear();
   return report;

@@ -26,13 +26,17 @@ namespace {
 constexpr std::string_view kReady = "shell-";
 constexpr std::string_view kSuffix = ".sock";
 
-std::vector<std::string> ready_shells(const std::string& directory) {
+Result<std::vector<std::string>> ready_shells(const std::string& directory) {
   std::vector<std::string> names;
-  std::error_code ignored;
-  for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with(kReady) && name.ends_with(kSuffix)) names.push_back(entry.path().string());
+  std::error_code error;
+  std::filesystem::directory_iterator entries(directory, error);
+  for (; !error && entries != std::filesystem::directory_iterator(); entries.increment(error)) {
+    const std::string name = entries->path().filename().string();
+    if (name.starts_with(kReady) && name.ends_with(kSuffix)) {
+      names.push_back(entries->path().string());
+    }
   }
+  if (error) return fail_errno(error.value(), "look into the pool {}", json::quote(directory));
   return names;
 }
 
@@ -61,7 +65,9 @@ class Pool {
     ::sigprocmask(SIG_BLOCK, &signals, nullptr);
     pool.signals_.reset(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
     if (!pool.signals_) return fail_errno(errno, "take signals");
-    pool.forget_the_dead();
+    // Where it is ignored, nobody is told.
+    ::signal(SIGCHLD, SIG_DFL);
+    MOTE_CHECK(pool.forget_the_dead());
     return pool;
   }
 
@@ -80,14 +86,17 @@ class Pool {
   explicit Pool(const PoolOptions& options) : options_(options) {}
 
   // What a pool before this one left, and nobody serves any more.
-  void forget_the_dead() const {
-    for (const std::string& socket : ready_shells(options_.directory)) {
-      const auto answer = ask({.socket = socket, .method = "GET", .path = "/", .body = {}});
-      if (!answer) ::unlink(socket.c_str());
+  Result<void> forget_the_dead() const {
+    MOTE_TRY(const auto shells, ready_shells(options_.directory));
+    for (const std::string& socket : shells) {
+      if (is_deserted(socket)) ::unlink(socket.c_str());
     }
+    return {};
   }
   Result<void> fill() {
-    while (!ended_ && ready_shells(options_.directory).size() < options_.count) {
+    while (!ended_) {
+      MOTE_TRY(const auto shells, ready_shells(options_.directory));
+      if (shells.size() >= options_.count) break;
       MOTE_CHECK(start_one());
       look_at_signals();
     }
@@ -159,11 +168,19 @@ Result<void> keep_pool(const PoolOptions& options) {
   return pool.run();
 }
 
-bool take_shell(const std::string& directory, const std::string& socket) {
-  for (const std::string& ready : ready_shells(directory)) {
-    if (::rename(ready.c_str(), socket.c_str()) == 0) return true;
+Result<std::optional<std::string>> take_shell(const std::string& directory,
+                                              const std::string& socket) {
+  MOTE_TRY(const auto shells, ready_shells(directory));
+  for (const std::string& ready : shells) {
+    if (::rename(ready.c_str(), socket.c_str()) == 0) {
+      if (!is_deserted(socket)) return ready;
+      // A pool that was killed has left it.
+      ::unlink(socket.c_str());
+    } else if (errno != ENOENT) {  // otherwise another has it
+      return fail_errno(errno, "move the shell {} to {}", json::quote(ready), json::quote(socket));
+    }
   }
-  return false;
+  return std::nullopt;
 }
 
 }  // namespace mote::engine

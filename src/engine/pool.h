@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -21,7 +22,10 @@ struct PoolOptions {
 // directory cannot be used, a shell does not start.
 Result<void> keep_pool(const PoolOptions& options);
 
-// Takes a shell of the pool in `directory`: its socket is at `socket` then. False: there is none.
-bool take_shell(const std::string& directory, const std::string& socket);
+// Takes a shell of the pool in `directory`, which somebody serves: its socket is at `socket` then.
+// The path at which it was; nullopt: there is none. Errors: no such directory, or one of another
+// file system.
+Result<std::optional<std::string>> take_shell(const std::string& directory,
+                                              const std::string& socket);
 
 }  // namespace mote::engine

@@ -1,6 +1,8 @@
 // Children of a fork in monitors that a zygote becomes, as `mote fork` makes them.
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -126,6 +128,62 @@ TEST_F(ZygoteChildren, AnEndedZygoteIsAnError) {
   const auto nothing = open_file("/dev/null", O_RDWR);
   ASSERT_TRUE(nothing);
   EXPECT_FALSE(zygote->make_monitor({"--version"}, *nothing, *nothing));
+}
+
+// Nobody would have it, or know of it.
+TEST_F(ZygoteChildren, AMonitorOfWhichNoDescriptorComesIsEnded) {
+  auto zygote = engine::Zygote::start(vmm_program(), {});
+  ASSERT_TRUE(zygote) << zygote.error().text();
+  const auto nothing = open_file("/dev/null", O_RDWR);
+  ASSERT_TRUE(nothing);
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+  const UniqueFd output(ends[0]);
+  UniqueFd its(ends[1]);
+  // Room for what is sent, and no more.
+  std::array<UniqueFd, 3> next;
+  for (UniqueFd& fd : next) fd = *its.duplicate();
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit low{.rlim_cur = static_cast<rlim_t>(next.back().get()) + 1,
+                   .rlim_max = before.rlim_max};
+  for (UniqueFd& fd : next) fd.reset();
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  const auto made = zygote->make_monitor({"--api-sock", path_of("s")}, *nothing, its);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_FALSE(made);
+  EXPECT_NE(made.error().text().find("no descriptor left"), std::string::npos)
+      << made.error().text();
+  its.reset();
+  std::array<std::byte, 4096> said;
+  pollfd closed{.fd = output.get(), .events = POLLIN, .revents = 0};
+  do {
+    ASSERT_EQ(::poll(&closed, 1, 20'000), 1) << "it lives";
+  } while (**read_some(output.get(), said) > 0);
+}
+
+TEST_F(ZygoteChildren, AShellThatRefusesItsLoadGoesBackIntoThePool) {
+  const Monitor parent = start_counter(1, kForkable);
+  const std::string pool = path_of("pool");
+  const std::string directory = path_of("children");
+  for (const std::string& each : {pool, directory}) std::filesystem::create_directory(each);
+  const Monitor shell = start_monitor("pool/shell-1", {"--shell"});
+  engine::ForkOptions options{.socket = parent.socket,
+                              .count = 1,
+                              .directory = directory,
+                              .pool = pool,
+                              .with = R"({"serial":{"serial_out_path":")" + directory + R"("}})",
+                              .program = vmm_program()};
+  const auto refused = engine::fork_microvm(options);
+  ASSERT_TRUE(refused) << refused.error().text();
+  EXPECT_EQ(refused->failures.size(), 1U);
+  EXPECT_TRUE(std::filesystem::is_empty(directory));
+  EXPECT_TRUE(std::filesystem::exists(shell.socket));
+  options.with.clear();
+  const auto forked = engine::fork_microvm(options);
+  ASSERT_TRUE(forked) << forked.error().text();
+  EXPECT_EQ(forked->sockets.size(), 1U);
+  EXPECT_FALSE(std::filesystem::exists(shell.socket));
 }
 
 TEST_F(ZygoteChildren, ManyChildrenOfOneForkAreAllThereOrSaidToBeNone) {
