@@ -1,13 +1,15 @@
 # A room of the source tree is one static library, mote_<room>. It may include what it names in DEPS, and nothing
 # else links: a wrong arrow is a link error, and scripts/check-arrows finds one that only includes a header.
 
-# mote_room(NAME [FAST] SOURCES file... [DEPS room_or_library...]). FAST: a release build optimises it for speed, not for
-# size, as a guest's data passes through it.
+# mote_room(NAME [FAST] SOURCES file... [SELDOM file...] [DEPS room_or_library...]). FAST: a release build optimises it for
+# speed, not for size, as a guest's data passes through it; but for the files that SELDOM names, which are through
+# when a device is set up, or work at no guest's pace.
 function(mote_room name)
-  cmake_parse_arguments(ROOM "FAST" "" "SOURCES;DEPS" ${ARGN})
-  add_library(mote_${name} STATIC ${ROOM_SOURCES})
+  cmake_parse_arguments(ROOM "FAST" "" "SOURCES;SELDOM;DEPS" ${ARGN})
+  add_library(mote_${name} STATIC ${ROOM_SOURCES} ${ROOM_SELDOM})
   if(ROOM_FAST AND CMAKE_BUILD_TYPE STREQUAL "Release")
     target_compile_options(mote_${name} PRIVATE -O2)
+    set_source_files_properties(${ROOM_SELDOM} PROPERTIES COMPILE_OPTIONS -Os)
   endif()
   target_include_directories(mote_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(mote_${name} PUBLIC ${ROOM_DEPS})
