@@ -49,7 +49,7 @@ class Vsock final : public Device {
         std::thread::hardware_concurrency() > 1 ? vsock::AnswerPace::kMostWindow : 0;
     // How long a restored driver that does not say that it has heard of the reset keeps host
     // programs waiting, from when the machine goes on.
-    std::chrono::nanoseconds notice = std::chrono::seconds(1);
+    std::chrono::nanoseconds notice = std::chrono::seconds(5);
   };
 
   // Checks `config` and makes its socket.
