@@ -68,40 +68,25 @@ Result<void> write_memory(const memory::GuestMemory& memory, SnapshotKind kind, 
   return whole ? snapshot::write_stamp(file.fd(), *whole) : Result<void>{};
 }
 
-// Puts memory in place that an earlier snapshot at `paths` has left under its other name, before it
-// is written over: the state there is of it. What cannot be told is none.
+bool is_of(int fd, const snapshot::MomentId& moment) {
+  return snapshot::check_moment_of(fd, moment).has_value();
+}
+
+// Puts memory in place that an earlier snapshot at `paths` had finished, and the state there is of
+// it. What cannot be told is none.
 void finish_interrupted(const SnapshotPaths& paths) {
-  const auto name = NewFile::unplaced_name(paths.memory);
+  const auto name = NewFile::whole_name(paths.memory);
   if (!name) return;
   const auto fd = open_file(*name, O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (!fd || !lock_file(fd->get(), FileLock::kAlone)) return;
   const auto text = snapshot::read_bytes_of(paths.state);
   if (!text) return;
   const auto header = snapshot::read_header(std::as_bytes(std::span(*text)));
-  if (header && snapshot::check_moment_of(fd->get(), header->id)) {
-    ::rename(name->c_str(), name->substr(0, name->rfind('.')).c_str());
-  }
-}
-
-// Refuses two paths of which one is where the other file is until it is whole.
-Result<void> fail_entangled(const SnapshotPaths& paths) {
-  return fail(ErrorKind::kInvalid,
-              "snapshot_path {} and mem_file_path {} are in each other's way: until it is whole, a "
-              "file has .new behind its name",
-              json::quote(paths.state), json::quote(paths.memory));
-}
-
-Result<void> check_apart(const SnapshotPaths& paths) {
-  if (paths.state == paths.memory) {
-    return fail(ErrorKind::kInvalid,
-                "snapshot_path and mem_file_path are both {}; each must be a file of its own",
-                json::quote(paths.state));
-  }
-  if (paths.state + NewFile::kSuffix == paths.memory ||
-      paths.memory + NewFile::kSuffix == paths.state) {
-    return fail_entangled(paths);
-  }
-  return {};
+  if (!header || !is_of(fd->get(), header->id)) return;
+  // What is in place is the state's own, if it is of its moment.
+  const auto placed = open_file(paths.memory, O_RDONLY | O_NONBLOCK);
+  if (placed && is_of(placed->get(), header->id)) return;
+  ::rename(name->c_str(), name->substr(0, name->rfind('.')).c_str());
 }
 
 }  // namespace
@@ -119,16 +104,22 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
                             .machine = std::move(own),
                             .stamped = stamped};
   const std::vector<std::byte> bytes = state_bytes(state, maker, stamp.moment);
-  MOTE_CHECK(check_apart(paths));
+  if (paths.state == paths.memory) {
+    return fail(ErrorKind::kInvalid,
+                "snapshot_path and mem_file_path are both {}; each must be a file of its own",
+                json::quote(paths.state));
+  }
   finish_interrupted(paths);
   // Both, before either is written.
   auto state_file = NewFile::create(paths.state);
   if (!state_file) return std::unexpected(std::move(state_file.error()).within("snapshot_path"));
   auto memory_file = NewFile::create(paths.memory);
   if (!memory_file) return std::unexpected(std::move(memory_file.error()).within("mem_file_path"));
-  // The same by other ways of writing them.
-  if (state_file->lies_at(memory_file->target()) || memory_file->lies_at(state_file->target())) {
-    return fail_entangled(paths);
+  if (state_file->passes(memory_file->target()) || memory_file->passes(state_file->target())) {
+    return fail(ErrorKind::kInvalid,
+                "snapshot_path {} and mem_file_path {} are in each other's way: until it is in "
+                "place, a file has .new or .whole behind its name",
+                json::quote(paths.state), json::quote(paths.memory));
   }
   MOTE_CHECK_WITHIN(write_at(state_file->fd(), bytes, 0), "snapshot_path: write {}",
                     json::quote(paths.state));
@@ -138,8 +129,9 @@ Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotK
                     "mem_file_path: write {}", json::quote(paths.memory));
   // The state takes its place once its memory is whole, if under another name: whoever loads it
   // finds it there (see open_memory_of()), should this process end before that has its own.
-  MOTE_CHECK_WITHIN(memory_file->flush(), "mem_file_path");
+  MOTE_CHECK_WITHIN(memory_file->finish(), "mem_file_path");
   MOTE_CHECK_WITHIN(state_file->commit(), "snapshot_path");
+  memory_file->keep();
   MOTE_CHECK_WITHIN(memory_file->commit(), "mem_file_path");
   machine.note_saved();
   return {};

@@ -109,7 +109,7 @@ Result<UniqueFd> open_memory_of(const LoadedState& loaded, const std::string& pa
   auto fd = open_file(path, O_RDONLY | O_NONBLOCK);
   if (!loaded.state.stamped || (fd && snapshot::check_moment_of(fd->get(), loaded.header.id)))
     return fd;
-  const auto other = NewFile::unplaced_name(path);
+  const auto other = NewFile::whole_name(path);
   if (!other) return fd;
   auto unplaced = open_file(*other, O_RDONLY | O_NONBLOCK);
   if (!unplaced || !snapshot::check_moment_of(unplaced->get(), loaded.header.id)) return fd;

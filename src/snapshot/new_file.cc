@@ -22,6 +22,17 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? std::string() : path.substr(0, slash + 1);
 }
 
+// Whether both are the same name in the same directory, however that is written.
+bool is_same_place(const std::string& one, const std::string& other) {
+  const auto name_of = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
+  const auto place_of = [](const std::string& path) { return directory_of(path) + "."; };
+  struct stat ones{};
+  struct stat others{};
+  return name_of(one) == name_of(other) && look_at(place_of(one), ones) &&
+         look_at(place_of(other), others) && ones.st_ino == others.st_ino &&
+         ones.st_dev == others.st_dev;
+}
+
 // What the link at `path` says, as seen from where `path` is.
 Result<std::string> read_link(const std::string& path) {
   std::array<char, PATH_MAX> text;
@@ -51,6 +62,10 @@ Result<std::string> resolve(const std::string& path) {
   return fail_errno(ELOOP, "follow the link {}", json::quote(path));
 }
 
+std::unexpected<Error> fail_written(const std::string& target) {
+  return fail(ErrorKind::kState, "{} is being written by somebody else", json::quote(target));
+}
+
 // Opens `name`, locked, so that of two who write the same file one is told. What a writer left that
 // was killed makes room.
 Result<UniqueFd> open_locked(const std::string& name, const std::string& target) {
@@ -58,7 +73,7 @@ Result<UniqueFd> open_locked(const std::string& name, const std::string& target)
     MOTE_TRY(UniqueFd fd, open_file(name, O_RDWR | O_CREAT | O_NOFOLLOW, 0644));
     if (!lock_file(fd.get(), FileLock::kAlone)) {
       if (errno != EAGAIN) return fail_errno(errno, "lock {}", json::quote(name));
-      return fail(ErrorKind::kState, "{} is being written by somebody else", json::quote(target));
+      return fail_written(target);
     }
     // Whoever had it may have put it in place, or removed it, before we had the lock.
     struct stat ours{};
@@ -77,36 +92,48 @@ Result<UniqueFd> open_locked(const std::string& name, const std::string& target)
 
 }  // namespace
 
-Result<std::string> NewFile::unplaced_name(const std::string& path) {
+Result<std::string> NewFile::whole_name(const std::string& path) {
   MOTE_TRY(const std::string target, resolve(path));
-  return target + kSuffix;
+  return target + kWholeSuffix;
 }
 
 Result<NewFile> NewFile::create(const std::string& path) {
   MOTE_TRY(std::string target, resolve(path));
   std::string name = target + kSuffix;
   MOTE_TRY(UniqueFd fd, open_locked(name, target));
-  return NewFile(std::move(target), std::move(name), std::move(fd));
+  NewFile made(std::move(target), std::move(name), std::move(fd));
+  // Of another who has finished and is about to put it in place.
+  const auto whole = open_file(made.target_ + kWholeSuffix, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (whole && !lock_file(whole->get(), FileLock::kShared)) return fail_written(made.target_);
+  return made;
 }
 
 NewFile::NewFile(NewFile&& other) noexcept
     : target_(std::move(other.target_)),
       name_(std::exchange(other.name_, {})),
-      fd_(std::move(other.fd_)) {}
+      fd_(std::move(other.fd_)),
+      kept_(other.kept_) {}
 
 NewFile::~NewFile() {
-  if (fd_ && !name_.empty()) ::unlink(name_.c_str());
+  if (fd_ && !name_.empty() && !kept_) ::unlink(name_.c_str());
 }
 
-bool NewFile::lies_at(const std::string& path) const {
-  struct stat ours{};
-  struct stat there{};
-  return look_at(fd_.get(), ours) && look_at(path, there) && ours.st_ino == there.st_ino &&
-         ours.st_dev == there.st_dev;
+bool NewFile::passes(const std::string& path) const {
+  return is_same_place(path, target_ + kSuffix) || is_same_place(path, target_ + kWholeSuffix);
 }
 
 Result<void> NewFile::flush() {
   if (::fsync(fd_.get()) < 0) return fail_errno(errno, "flush {}", json::quote(name_));
+  return {};
+}
+
+Result<void> NewFile::finish() {
+  MOTE_CHECK(flush());
+  std::string whole = target_ + kWholeSuffix;
+  if (::rename(name_.c_str(), whole.c_str()) < 0) {
+    return fail_errno(errno, "name what is whole {}", json::quote(whole));
+  }
+  name_ = std::move(whole);
   return {};
 }
 

@@ -240,13 +240,39 @@ TEST_F(SnapshotFaultsTest, ASignalEndsAMonitorThatWaitsForAPage) {
 TEST_F(SnapshotFaultsTest, ChangesGoOverMemoryThatWasNotInPlaceYet) {
   Monitor first = start_saved(R"(,"track_dirty_pages":true)");
   // Whoever saved ended between its two renames.
-  std::filesystem::rename(path_of("s.mem"), path_of("s.mem.new"));
+  std::filesystem::rename(path_of("s.mem"), path_of("s.mem.whole"));
   count_on(first, 4);
   ASSERT_EQ(create(first, "s", "Diff"), 204);
   Monitor second = start_monitor("second");
   ASSERT_EQ(load(second, "s", R"(,"resume_vm":true)"), 204);
   EXPECT_TRUE(second.process.send("x"));
   EXPECT_TRUE(second.process.wait_for_output(counted(5))) << second.process.output();
+}
+
+// A copy of memory that somebody did not get to the end of has the stamp of what it is a copy of.
+TEST_F(SnapshotFaultsTest, WhatIsInPlaceGivesWayToNothingThatIsHalf) {
+  const Monitor first = start_saved(R"(,"track_dirty_pages":true)");
+  const std::string whole = content("s.mem");
+  const std::string half = whole.substr(0, 1 << 20) + std::string(whole.size() - (1 << 20), '\0');
+  for (const char* left : {"s.mem.new", "s.mem.whole"}) {
+    SCOPED_TRACE(left);
+    write_file(left, half);
+    {
+      const Monitor second = start_monitor("second");
+      ASSERT_EQ(load(second, "s"), 204);
+      // It looks at what was left, and gets no further.
+      std::filesystem::create_directory(path_of("s.new"));
+      EXPECT_EQ(create(second, "s"), 400);
+      std::filesystem::remove(path_of("s.new"));
+    }
+    EXPECT_TRUE(content("s.mem") == whole);
+    std::filesystem::remove(path_of(left));
+  }
+  // Alone it is no memory of that state's.
+  std::filesystem::remove(path_of("s.mem"));
+  write_file("s.mem.new", half);
+  const Monitor third = start_monitor("third");
+  EXPECT_EQ(load(third, "s"), 400);
 }
 
 // $MOTE_SNAPSHOT_KILLS times (500 on request), at a random moment; either snapshot is there whole.

@@ -312,6 +312,8 @@ TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {
   EXPECT_EQ(create_at(path_of("s.mem.new"), path_of("s.mem")), 400);
   EXPECT_EQ(create_at(path_of("s"), path_of("./s.new")), 400);
   EXPECT_EQ(create_at(path_of("./s.mem.new"), path_of("s.mem")), 400);
+  EXPECT_EQ(create_at(path_of("s.mem.whole"), path_of("s.mem")), 400);
+  EXPECT_EQ(create_at(path_of("./s.mem.whole"), path_of("s.mem")), 400);
   EXPECT_EQ(create_at(path_of("s"), path_of(".")), 400);
   EXPECT_EQ(create_at(path_of("."), path_of("s.mem")), 400);
   EXPECT_EQ(content("s"), before);

@@ -74,6 +74,55 @@ TEST(NewFile, OfTwoWritersOneIsTold) {
   EXPECT_EQ(dir.read("f"), "one");
 }
 
+TEST(NewFile, IsKnownToBeWholeByItsName) {
+  const test::TempDir dir;
+  dir.write("f", "old");
+  auto file = NewFile::create(dir / "f");
+  ASSERT_TRUE(file);
+  write(*file, "new");
+  EXPECT_FALSE(std::filesystem::exists(dir / "f.whole"));
+  ASSERT_TRUE(file->finish());
+  EXPECT_EQ(dir.read("f.whole"), "new");
+  EXPECT_EQ(*NewFile::whole_name(dir / "f"), dir / "f.whole");
+  EXPECT_EQ(dir.read("f"), "old");
+  const auto other = NewFile::create(dir / "f");
+  ASSERT_FALSE(other) << "it is about to be put in place";
+  EXPECT_EQ(other.error().kind(), ErrorKind::kState);
+  ASSERT_TRUE(file->commit());
+  EXPECT_EQ(dir.read("f"), "new");
+  EXPECT_EQ(files_in(dir), 1U);
+  EXPECT_TRUE(NewFile::create(dir / "f"));
+}
+
+TEST(NewFile, OneThatIsFinishedIsRemovedUnlessItIsToStay) {
+  const test::TempDir dir;
+  for (const bool stays : {false, true}) {
+    auto file = NewFile::create(dir / "f");
+    ASSERT_TRUE(file);
+    write(*file, "new");
+    ASSERT_TRUE(file->finish());
+    if (stays) file->keep();
+    const NewFile gone = std::move(*file);
+  }
+  EXPECT_EQ(dir.read("f.whole"), "new");
+  // Nobody has it any more.
+  EXPECT_TRUE(NewFile::create(dir / "f"));
+  EXPECT_EQ(dir.read("f.whole"), "new");
+}
+
+TEST(NewFile, KnowsWhatIsInItsWay) {
+  const test::TempDir dir;
+  std::filesystem::create_directory(dir / "d");
+  const auto file = NewFile::create(dir / "f");
+  ASSERT_TRUE(file);
+  EXPECT_TRUE(file->passes(dir / "f.new"));
+  EXPECT_TRUE(file->passes(dir / "f.whole"));
+  EXPECT_TRUE(file->passes(dir / "d/../f.whole"));
+  EXPECT_FALSE(file->passes(dir / "f"));
+  EXPECT_FALSE(file->passes(dir / "d/f.whole"));
+  EXPECT_FALSE(file->passes(dir / "no/f.whole"));
+}
+
 TEST(NewFile, FollowsALink) {
   const test::TempDir dir;
   std::filesystem::create_directory(dir / "there");
