@@ -72,6 +72,12 @@ Result<void> Pmem::place(memory::AddressSpace& space, const PmemState* state) {
                   state->size >> 20, state->read_only ? ", read-only" : "", mapping.size() >> 20,
                   read_only ? ", read-only" : "");
     }
+    // Within the same 2 MiB, what the guest writes behind the file's end would be lost.
+    if (state->file_size > file_->file_size()) {
+      return fail(ErrorKind::kInvalid,
+                  "it was saved with a file of {} bytes and now has one of {}: it cannot go on",
+                  state->file_size, file_->file_size());
+    }
     range_ = {.start = state->start, .size = state->size};
     MOTE_CHECK(space.reserve_at(range_));
   } else {
@@ -88,6 +94,7 @@ Result<void> Pmem::place(memory::AddressSpace& space, const PmemState* state) {
 PmemState Pmem::save() const {
   return {.start = range_.start,
           .size = range_.size,
+          .file_size = file_->file_size(),
           .read_only = file_->read_only(),
           .rate_limiter = limiter_->save()};
 }

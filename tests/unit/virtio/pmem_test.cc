@@ -181,9 +181,17 @@ TEST_F(PmemTest, GoesOnAtTheSameAddressInARestoredMachine) {
   TestServices third;
   EXPECT_FALSE(Pmem::over("p", std::make_unique<FakeFile>(3), third.get(), &state)) << "grown";
   EXPECT_FALSE(Pmem::over("p", std::make_unique<FakeFile>(2, true), third.get(), &state));
+  PmemState longer = state;
+  ++longer.file_size;
+  EXPECT_THAT(Pmem::over("p", std::make_unique<FakeFile>(2), third.get(), &longer).error().text(),
+              HasSubstr("saved with a file of"))
+      << "cut within its last piece";
   PmemState astray = state;
   astray.start = 0;
   EXPECT_FALSE(Pmem::over("p", std::make_unique<FakeFile>(2), third.get(), &astray));
+  PmemState of_before = state;
+  of_before.file_size = 0;
+  EXPECT_TRUE(Pmem::over("p", std::make_unique<FakeFile>(2), third.get(), &of_before));
 }
 
 TEST_F(PmemTest, IsRefusedWhereTheHostHasNoSlot) {
