@@ -224,6 +224,8 @@ Result<std::shared_ptr<WorkingSet>> WorkingSet::attach(EventLoop& loop,
   }
   log::info("{}: {}; it is made anew", json::quote(name), known.error().text());
   auto file = NewFile::create(name);
+  // Nobody asked for this file by its name: where that leads elsewhere, what is there is another's.
+  if (file && file->target() != name) file = fail(ErrorKind::kInvalid, "its name is a link");
   if (!file) {
     log::warning("the working set is not noted: {}", file.error().text());
     return made;

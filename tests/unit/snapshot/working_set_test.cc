@@ -300,6 +300,17 @@ TEST_F(Attached, OneThatEndsEarlyLeavesNothing) {
   EXPECT_FALSE(std::filesystem::exists(path_ + ".ws.new"));
 }
 
+// Whoever may write the directory would have the monitor write over any file.
+TEST_F(Attached, WhereItsNameIsALinkNothingIsWritten) {
+  const std::string other = dir_.write("other", "something else");
+  std::filesystem::create_symlink(other, path_ + ".ws");
+  const memory::GuestMemory memory = map();
+  const auto set = attach(memory);
+  EXPECT_FALSE(std::filesystem::exists(other + ".new"));
+  set->begin();
+  EXPECT_EQ(std::filesystem::file_size(other), std::string("something else").size());
+}
+
 TEST_F(Attached, WhereNothingCanBeWrittenTheLoadGoesOn) {
   ASSERT_TRUE(std::filesystem::create_directory(path_ + ".ws.new"));
   const memory::GuestMemory memory = map();
