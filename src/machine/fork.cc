@@ -36,6 +36,24 @@ bool is_of_this_kernel(const std::vector<UniqueFd>& files, const ForkedMemory& s
          found.inode == saved.inode && found.changed == saved.changed;
 }
 
+Result<std::uint64_t> inode_of(int layer) {
+  struct stat facts{};
+  if (!look_at(layer, facts)) return fail_errno(errno, "look at a layer of memory");
+  return facts.st_ino;
+}
+
+// Whether those behind the first of `files`, which is the one that was frozen, are so as well:
+// whoever has the descriptors of several forks may have mixed them up.
+Result<void> check_later(const std::vector<UniqueFd>& files, const ForkedMemory& saved) {
+  for (std::size_t i = 1; i < files.size() && i <= saved.later.size(); ++i) {
+    MOTE_TRY(const std::uint64_t inode, inode_of(files[i].get()));
+    if (inode == saved.later[i - 1]) continue;
+    return fail(ErrorKind::kInvalid,
+                "descriptor {} of those of memory is not of the fork that the state is of", i + 1);
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<std::uint64_t> Machine::freeze_memory() {
@@ -79,6 +97,9 @@ Result<Frozen> freeze(Machine& machine, const VmConfig& config) {
   frozen.state.forked = ForkedMemory{.extents = frozen.layers.extents};
   if (!frozen.layers.files.empty()) {
     MOTE_CHECK(identify(frozen.layers.files.front()->get(), *frozen.state.forked));
+  }
+  for (std::size_t i = 1; i < frozen.layers.files.size(); ++i) {
+    MOTE_TRY(frozen.state.forked->later.emplace_back(), inode_of(frozen.layers.files[i]->get()));
   }
   return frozen;
 }
@@ -131,6 +152,7 @@ Result<RestoreSource> map_descriptors(FromDescriptors& from, const MachineConfig
     return fail(ErrorKind::kInvalid, "the state has memory of devices, which a fork has not");
   }
   const bool of_this_kernel = is_of_this_kernel(from.memory, *state.forked);
+  if (of_this_kernel) MOTE_CHECK(check_later(from.memory, *state.forked));
   memory::Layers layers{.files = {}, .extents = state.forked->extents};
   for (UniqueFd& file : from.memory) {
     layers.files.push_back(std::make_shared<const UniqueFd>(std::move(file)));

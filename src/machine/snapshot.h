@@ -23,8 +23,9 @@ struct ForkedMemory {
   // was last changed, in ns. 0: unknown.
   std::uint64_t inode = 0;
   std::uint64_t changed = 0;
+  std::vector<std::uint64_t> later = {};  // inodes of the layers behind it
 };
-BOOST_DESCRIBE_STRUCT(ForkedMemory, (), (extents, inode, changed))
+BOOST_DESCRIBE_STRUCT(ForkedMemory, (), (extents, inode, changed, later))
 
 // All that a state file holds.
 struct SnapshotState {

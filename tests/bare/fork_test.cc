@@ -231,6 +231,21 @@ TEST_F(ForkTest, WhateverComesAsDescriptorsIsCheckedAndAnotherLoadMayFollow) {
   EXPECT_TRUE(refused(pair(file("no state", true), memory())));
   EXPECT_TRUE(refused(pair(UniqueFd(::open("/dev/zero", O_RDONLY)), memory())));
   EXPECT_TRUE(refused(pair(state(), UniqueFd(::open("/dev/null", O_RDWR)))));
+  // Layers of several forks, mixed up.
+  expect_count(parent, 4);
+  const auto second = fork(parent);
+  expect_count(parent, 5);
+  const auto third = fork(parent);
+  ASSERT_EQ(third.size(), 4U);
+  std::vector<UniqueFd> mixed;
+  for (const UniqueFd* fd : {&third[0], &third[1], &third[3], &third[2]}) {
+    mixed.push_back(std::move(*fd->duplicate()));
+  }
+  EXPECT_TRUE(refused(mixed));
+  mixed[2] = std::move(*third[1].duplicate());
+  mixed[3] = std::move(*third[2].duplicate());
+  EXPECT_TRUE(refused(mixed));
+  EXPECT_TRUE(refused(pair(std::move(*second[0].duplicate()), memory()))) << "one is missing";
   EXPECT_EQ(child.answer("PUT", "/entropy", "{}", descriptors).status, 400) << "takes none";
   EXPECT_EQ(child.put("/snapshot/load", fmt::format("{{{}}}", kFromDescriptors)), 400);
   EXPECT_EQ(load(child, descriptors, R"(,"snapshot_path":"/s")").status, 400);
