@@ -121,6 +121,18 @@ Result<void> check_so_far(const VmConfig& config) {
   return check_metadata(*config.mmds_config, config.network_interfaces);
 }
 
+std::vector<const std::string*> files_of(const VmConfig& config) {
+  std::vector<const std::string*> files{&config.boot_source.kernel_image_path};
+  const auto add = [&files](const std::string& path) { files.push_back(&path); };
+  if (config.boot_source.initrd_path) add(*config.boot_source.initrd_path);
+  for (const virtio::BlockConfig& drive : config.drives) {
+    if (drive.path_on_host) add(*drive.path_on_host);
+    for (const std::string& layer : drive.layers) add(layer);
+  }
+  for (const virtio::PmemConfig& pmem : config.pmem) add(pmem.path_on_host);
+  return files;
+}
+
 Result<void> check(const VmConfig& config) {
   MOTE_CHECK_WITHIN(check(config.boot_source), "boot-source");
   MOTE_CHECK(check_so_far(config));

@@ -115,6 +115,10 @@ constexpr auto json_rules(const VmConfig*) {
 // Whether another process is to have guest memory: a vhost-user backend.
 bool needs_shared_memory(const VmConfig& config);
 
+// The paths of what it is made of that files hold: kernel, initrd, drives and what they lie on,
+// persistent memories.
+std::vector<const std::string*> files_of(const VmConfig& config);
+
 // Each: whether the values make sense and are built, without a look at the host. The error names
 // the field, what it is and what it must be.
 Result<void> check(const BootSource& config);

@@ -3,11 +3,15 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <string_view>
+#include <vector>
 
 #include "arch/x86_64/layout.h"
 #include "base/file.h"
 #include "base/json.h"
+#include "base/same_file.h"
 #include "machine/snapshot.h"
 #include "snapshot/describe.h"
 #include "snapshot/new_file.h"
@@ -89,7 +93,30 @@ void finish_interrupted(const SnapshotPaths& paths) {
   ::rename(name->c_str(), name->substr(0, name->rfind('.')).c_str());
 }
 
+Result<void> check_place(const std::vector<const std::string*>& own, std::string_view field,
+                         const std::string& path) {
+  std::vector<std::string> places{path};
+  // Where it is until it is in place. Where that cannot be told, no file is made.
+  if (const auto whole = NewFile::whole_name(path)) {
+    places.push_back(*whole);
+    places.push_back(whole->substr(0, whole->rfind('.')) + NewFile::kSuffix);
+  }
+  for (const std::string* const name : own) {
+    if (std::ranges::any_of(places, [&](const auto& at) { return is_same_file(*name, at); })) {
+      return fail(ErrorKind::kInvalid, "{}: {} is a file of this microVM's own", field,
+                  json::quote(path));
+    }
+  }
+  return {};
+}
+
 }  // namespace
+
+Result<void> check_places(const VmConfig& config, const SnapshotPaths& paths) {
+  const auto own = files_of(config);
+  MOTE_CHECK(check_place(own, "snapshot_path", paths.state));
+  return check_place(own, "mem_file_path", paths.memory);
+}
 
 Result<void> create_snapshot(Machine& machine, const VmConfig& config, SnapshotKind kind,
                              const SnapshotPaths& paths, const std::string& maker,

@@ -44,6 +44,10 @@ struct SnapshotPaths {
   std::string memory;
 };
 
+// Refuses paths at which files of the machine itself lie: its disk would be gone with the
+// snapshot's file in its place. `config` is the machine's.
+Result<void> check_places(const VmConfig& config, const SnapshotPaths& paths);
+
 // What of memory a snapshot has: all; or what was written since the last snapshot (where pages are
 // not tracked: since the start, or the load), laid over the memory file where there is one.
 enum class SnapshotKind { kFull, kDiff };

@@ -11,6 +11,7 @@
 
 #include "base/file.h"
 #include "base/json.h"
+#include "base/same_file.h"
 
 namespace mote::snapshot {
 namespace {
@@ -26,11 +27,7 @@ std::string directory_of(const std::string& path) {
 bool is_same_place(const std::string& one, const std::string& other) {
   const auto name_of = [](const std::string& path) { return path.substr(path.rfind('/') + 1); };
   const auto place_of = [](const std::string& path) { return directory_of(path) + "."; };
-  struct stat ones{};
-  struct stat others{};
-  return name_of(one) == name_of(other) && look_at(place_of(one), ones) &&
-         look_at(place_of(other), others) && ones.st_ino == others.st_ino &&
-         ones.st_dev == others.st_dev;
+  return name_of(one) == name_of(other) && is_same_file(place_of(one), place_of(other));
 }
 
 // What the link at `path` says, as seen from where `path` is.

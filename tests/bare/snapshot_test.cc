@@ -322,5 +322,48 @@ TEST_F(SnapshotTest, CreatingLeavesWhatWasThereWhereItFails) {
   EXPECT_EQ(load(second, "s"), 204);
 }
 
+// A new file in its place would be the end of it.
+TEST_F(SnapshotTest, FilesOfTheMachineItselfAreNotWrittenOver) {
+  for (const char* name : {"disk", "base", "pmem", "s.new"}) {
+    write_file(name, std::string(1 << 20, 'b'));
+  }
+  ASSERT_TRUE(engine::create_layer(path_of("layer"), {path_of("base")}, 0, 0));
+  std::filesystem::create_symlink("disk", path_of("link"));
+  const Monitor monitor = start_monitor("first");
+  configure(monitor, 1, 64);
+  const auto put_drive = [&](const std::string& id, const std::string& more) {
+    const std::string body =
+        fmt::format(R"({{"drive_id":"{0}","is_root_device":false,"path_on_host":"{1}"{2}}})", id,
+                    path_of(id), more);
+    EXPECT_EQ(monitor.put("/drives/" + id, body), 204);
+  };
+  put_drive("disk", "");
+  put_drive("layer", fmt::format(R"(,"format":"overlay","layers":["{}"])", path_of("base")));
+  EXPECT_EQ(monitor.put("/drives/new", fmt::format(R"({{"drive_id":"new","is_root_device":false,)"
+                                                   R"("path_on_host":"{}"}})",
+                                                   path_of("s.new"))),
+            204);
+  EXPECT_EQ(
+      monitor.put("/pmem/p", fmt::format(R"({{"id":"p","path_on_host":"{}"}})", path_of("pmem"))),
+      204);
+  EXPECT_EQ(monitor.put("/actions", R"({"action_type":"InstanceStart"})"), 204);
+  EXPECT_EQ(pause(monitor), 204);
+  const auto names = scratch_names();
+  const auto refused = [&](const std::string& state, const std::string& memory) {
+    const auto answer = monitor.answer(
+        "PUT", "/snapshot/create",
+        fmt::format(R"({{"snapshot_path":"{}","mem_file_path":"{}"}})", state, memory));
+    EXPECT_EQ(answer.status, 400) << state << ", " << memory;
+    EXPECT_NE(answer.body.find("this microVM's own"), std::string::npos) << answer.body;
+  };
+  for (const std::string name : {"disk", "link", "./disk", "layer", "base", "pmem", "s"}) {
+    refused(path_of(name), path_of("m"));
+    refused(path_of("state"), path_of(name));
+  }
+  refused(guest_path("counter"), path_of("m"));
+  EXPECT_EQ(scratch_names(), names);
+  EXPECT_EQ(content("s.new").size(), std::size_t{1} << 20);
+}
+
 }  // namespace
 }  // namespace mote::bare

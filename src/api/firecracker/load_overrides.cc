@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/json.h"
+#include "base/same_file.h"
 
 namespace mote::api::firecracker {
 namespace {
@@ -157,6 +158,13 @@ void choose_pages(LoadHugePages wanted, machine::HugePages& pages) {
   }
 }
 
+// Whether the file at `path` is one of `config`.
+bool has_file(const machine::VmConfig& config, const std::string& path) {
+  return std::ranges::any_of(machine::files_of(config), [&path](const std::string* other) {
+    return *other == path || is_same_file(*other, path);
+  });
+}
+
 }  // namespace
 
 Result<void> apply_overrides(const SnapshotLoad& load, machine::VmConfig& config) {
@@ -172,19 +180,18 @@ Result<void> apply_overrides(const SnapshotLoad& load, machine::VmConfig& config
 Result<void> check_apart(const machine::VmConfig& saved, const machine::VmConfig& config) {
   const auto shared = [](std::string_view field, std::string_view what, std::string_view id) {
     return fail(ErrorKind::kInvalid,
-                "{}: {} {} can be written, and the microVM that this one is forked of goes on "
-                "writing it; name a file of this one's own, or make it read-only there",
+                "{}: {} {} can be written, and the microVM that this one is forked of has the same "
+                "file; name one of this one's own, or make it read-only there",
                 field, what, json::quote(id));
   };
-  for (std::size_t i = 0; i < config.drives.size() && i < saved.drives.size(); ++i) {
-    const virtio::BlockConfig& drive = config.drives[i];
-    if (drive.is_read_only.value_or(false) || drive.path_on_host != saved.drives[i].path_on_host)
-      continue;
-    return shared("drive_overrides", "drive", drive.drive_id);
+  for (const virtio::BlockConfig& drive : config.drives) {
+    if (drive.is_read_only.value_or(false) || !drive.path_on_host) continue;
+    if (has_file(saved, *drive.path_on_host)) {
+      return shared("drive_overrides", "drive", drive.drive_id);
+    }
   }
-  for (std::size_t i = 0; i < config.pmem.size() && i < saved.pmem.size(); ++i) {
-    const virtio::PmemConfig& pmem = config.pmem[i];
-    if (pmem.read_only || pmem.path_on_host != saved.pmem[i].path_on_host) continue;
+  for (const virtio::PmemConfig& pmem : config.pmem) {
+    if (pmem.read_only || !has_file(saved, pmem.path_on_host)) continue;
     return shared("pmem_overrides", "pmem", pmem.id);
   }
   return {};

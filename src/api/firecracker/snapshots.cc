@@ -121,13 +121,14 @@ Result<void> Controller::create_snapshot(SnapshotCreate body) {
   const bool full = body.snapshot_type == SnapshotType::Full;
   const LatencyScope took(full ? latencies.vmm_full_create_snapshot
                                : latencies.vmm_diff_create_snapshot);
+  const machine::SnapshotPaths paths{.state = body.snapshot_path, .memory = body.mem_file_path};
   // What was written lies in layers of its own from here on, also where the rest fails.
-  auto saved = seal_layers();
+  auto places = machine::check_places(config_, paths);
+  auto saved = places ? seal_layers() : std::unexpected(std::move(places.error()));
   if (!saved) return std::unexpected(std::move(saved.error()).within("PUT /snapshot/create"));
   saves_ = true;
   auto made = machine_->create_snapshot(
-      *saved, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff,
-      {.state = body.snapshot_path, .memory = body.mem_file_path},
+      *saved, full ? machine::SnapshotKind::kFull : machine::SnapshotKind::kDiff, paths,
       fmt::format("mote-vmm {}", options_.version), [this] { return serve_others(); });
   saves_ = false;
   for (EventLoop::Task& task : std::exchange(after_saving_, {})) loop_.post(std::move(task));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
+#include <filesystem>
+
 #include "api_fixture.h"
 
 namespace mote::api::firecracker::test {
@@ -96,15 +98,21 @@ TEST_F(Forks, ShareNoFileThatIsWritten) {
   start_forkable();
   auto descriptors = fork();
   make_controller();
-  std::vector<UniqueFd> copies;
-  for (const UniqueFd& one : descriptors) copies.push_back(std::move(*one.duplicate()));
-  const auto refused = load(std::move(copies));
-  EXPECT_EQ(refused.status, 400);
-  EXPECT_THAT(refused.body, HasSubstr("drive_overrides"));
-  EXPECT_THAT(refused.body, HasSubstr(R"(\"d\")"));
-  const auto taken = load(
-      std::move(descriptors),
-      fmt::format(R"(,"drive_overrides":[{{"drive_id":"d","path_on_host":"{}"}}])", other_disk));
+  const std::string link = disk + ".link";
+  std::filesystem::create_hard_link(disk, link);
+  const auto named = [](const std::string& path) {
+    return fmt::format(R"(,"drive_overrides":[{{"drive_id":"d","path_on_host":"{}"}}])", path);
+  };
+  // By its own name, and by others.
+  for (const std::string& more : {std::string(), named(link), named("/proc/self/root" + disk)}) {
+    std::vector<UniqueFd> copies;
+    for (const UniqueFd& one : descriptors) copies.push_back(std::move(*one.duplicate()));
+    const auto refused = load(std::move(copies), more);
+    EXPECT_EQ(refused.status, 400) << more;
+    EXPECT_THAT(refused.body, HasSubstr("drive_overrides"));
+    EXPECT_THAT(refused.body, HasSubstr(R"(\"d\")"));
+  }
+  const auto taken = load(std::move(descriptors), named(other_disk));
   EXPECT_EQ(taken.status, 204) << taken.body;
 }
 
