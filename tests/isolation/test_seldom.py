@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -168,3 +169,38 @@ def test_it_goes_on_after_it_was_stopped(tmp_path):
         connection.close()
         loading.join(PATIENCE)
         assert answers and answers[0][0] == 400 and b"has gone" in answers[0][1], (answers, monitor.process.poll())
+
+
+@pytest.mark.skipif(shutil.which("qemu-storage-daemon") is None, reason="no qemu-storage-daemon")
+def test_it_saves_and_forks_nothing_with_a_vhost_user_disk(tmp_path):
+    """Whose state the backend has. The microVM goes on as it was, and no file is left."""
+    far, disk = tmp_path / "far", tmp_path / "disk"
+    disk.write_bytes(bytes(1 << 20))
+    backend = subprocess.Popen(["qemu-storage-daemon", "--blockdev", f"driver=file,node-name=disk,filename={disk}", "--export",
+                                f"type=vhost-user-blk,id=export,addr.type=unix,addr.path={far},node-name=disk,writable=on"], stdin=subprocess.DEVNULL)  # fmt: skip
+    try:
+        for _ in range(PATIENCE * 20):
+            if far.is_socket():
+                break
+            time.sleep(0.05)
+        with api.Monitor(tmp_path) as monitor:
+            client = monitor.client()
+            for path, body in (("/machine-config", {"vcpu_count": 1, "mem_size_mib": 16, "forkable": True}),
+                               ("/boot-source", {"kernel_image_path": str(api.BARE / "idle.elf")}),
+                               ("/drives/far", {"drive_id": "far", "is_root_device": False, "socket": str(far)}),
+                               ("/actions", {"action_type": "InstanceStart"})):  # fmt: skip
+                assert client.put(path, body)[0] == 204, path
+            refused = client.put("/fork", "")
+            assert refused[0] == 400 and b"'far'" in refused[1] and b"vhost-user" in refused[1], refused
+            client.request("PATCH", "/vm", json.dumps({"state": "Paused"}))
+            answer = client.getresponse()
+            assert (answer.status, answer.read()) == (204, b"")
+            files = set(os.listdir(tmp_path))
+            refused = client.put("/snapshot/create", {"snapshot_path": str(tmp_path / "s"), "mem_file_path": str(tmp_path / "m")})
+            assert refused[0] == 400 and b"'far'" in refused[1] and b"vhost-user" in refused[1], refused
+            assert set(os.listdir(tmp_path)) == files
+            client.request("GET", "/")
+            assert json.loads(client.getresponse().read())["state"] == "Paused"
+    finally:
+        backend.kill()
+        backend.wait()
