@@ -143,13 +143,13 @@ bool is_deserted(const std::string& socket) {
 Result<ApiAnswer> ask(const ApiRequest& request, std::span<const UniqueFd> descriptors) {
   MOTE_TRY(const std::string text, encode(request));
   MOTE_TRY(const UniqueFd socket, connect_to(request.socket));
-  auto rest = std::as_bytes(std::span(text));
-  if (!descriptors.empty()) {
-    MOTE_TRY(const auto sent, send_some(socket.get(), rest, descriptors));
-    rest = rest.subspan(sent.value_or(0));
-  }
   // What was answered before all was read (a body that is too large) is read all the same.
-  static_cast<void>(write_all(socket.get(), rest));
+  for (auto rest = std::as_bytes(std::span(text)); !rest.empty(); descriptors = {}) {
+    const auto sent = send_some(socket.get(), rest, descriptors);
+    if (!sent && !descriptors.empty()) return std::unexpected(sent.error());
+    if (!sent || !*sent) break;
+    rest = rest.subspan(**sent);
+  }
   std::string got;
   std::vector<UniqueFd> came;
   std::array<std::byte, 16384> buffer{};

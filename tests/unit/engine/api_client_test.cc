@@ -94,6 +94,14 @@ TEST_F(AskTest, SaysThatTheMonitorWentAway) {
   EXPECT_THAT(answer.error().text(), HasSubstr("before its answer"));
 }
 
+TEST_F(AskTest, AMonitorThatGoesAwayBeforeItHasReadAllEndsNobody) {
+  auto server = answer_with({});
+  const auto answer =
+      ask({.socket = path_, .method = "PUT", .path = "/", .body = std::string(16 << 20, 'x')});
+  server.join();
+  EXPECT_FALSE(answer);
+}
+
 TEST(Ask, SaysThatNobodyListens) {
   const mote::test::TempDir dir;
   EXPECT_THAT(ask({.socket = dir / "none", .method = "GET", .path = "/"}).error().text(),
