@@ -1,5 +1,6 @@
 """docs/snapshots.md and docs/fork.md, followed as they are written."""
 
+import contextlib
 import os
 import re
 import signal
@@ -58,10 +59,12 @@ class Parent:
 
 
 def end_monitors(before):
-    """Those that a shell has started."""
+    """Those that a shell has started. Another process may end while it is looked at."""
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) not in before and open(f"/proc/{name}/comm").read() == "mote-vmm\n":
-            os.kill(int(name), signal.SIGKILL)
+        if name.isdigit() and int(name) not in before:
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                if open(f"/proc/{name}/comm").read() == "mote-vmm\n":
+                    os.kill(int(name), signal.SIGKILL)
 
 
 @pytest.fixture
