@@ -1,9 +1,6 @@
 #include "base/event_loop.h"
 
-#include <sys/epoll.h>
 #include <sys/timerfd.h>
-
-#include <array>
 
 namespace mote {
 namespace {
@@ -118,23 +115,52 @@ void EventLoop::stop() {
 
 Result<void> EventLoop::run() {
   stopping_ = false;
-  while (!stopping_) {
-    auto handled = run_once(-1);
-    if (!handled) return detail::take_error(handled);
+  Events events;
+  Result<std::size_t> count = 0;
+  turn_.lock();
+  running_ = true;
+  while (!stopping_ && count) {
+    turn_.unlock();
+    count = wait(events, -1);
+    turn_wanted_ = true;
+    turn_.lock();
+    turn_wanted_ = false;
+    if (count) handle(std::span(events).first(*count));
   }
+  running_ = false;
+  turn_.unlock();
+  if (!count) return detail::take_error(count);
   return {};
 }
 
+bool EventLoop::stand_in(const std::function<void()>& task) {
+  if (turn_wanted_ || !turn_.try_lock()) return false;
+  const bool may = running_;
+  if (may) task();
+  turn_.unlock();
+  return may;
+}
+
 Result<bool> EventLoop::run_once(int timeout_ms) {
-  std::array<epoll_event, 32> events;
-  int count = 0;
+  Events events;
   // Their wake-up was taken already.
   if (in_task_) run_posted();
+  MOTE_TRY(const std::size_t count, wait(events, timeout_ms));
+  handle(std::span(events).first(count));
+  return count > 0;
+}
+
+Result<std::size_t> EventLoop::wait(Events& into, int timeout_ms) {
+  int count = 0;
   do {
-    count = ::epoll_wait(epoll_.get(), events.data(), events.size(), timeout_ms);
+    count = ::epoll_wait(epoll_.get(), into.data(), into.size(), timeout_ms);
   } while (count < 0 && errno == EINTR);
   if (count < 0) return fail_errno(errno, "wait for events");
-  for (const epoll_event& event : std::span(events).first(static_cast<std::size_t>(count))) {
+  return static_cast<std::size_t>(count);
+}
+
+void EventLoop::handle(std::span<const epoll_event> ready_ones) {
+  for (const epoll_event& event : ready_ones) {
     // The structure is packed: its members are copied, not referred to.
     const std::uint64_t id = event.data.u64;
     const std::uint32_t ready = event.events;
@@ -149,7 +175,6 @@ Result<bool> EventLoop::run_once(int timeout_ms) {
     const std::shared_ptr<Entry> entry = found->second;
     entry->handler(ready);
   }
-  return count > 0;
 }
 
 EventLoop::Task EventLoop::next_posted() {

@@ -1,12 +1,17 @@
 // EventLoop runs handlers on one thread when descriptors become ready, when timers are due, or when
-// another thread posts work. Everything but post() and stop() belongs to the thread that calls
-// run().
+// another thread posts work. Everything but post(), stop() and stand_in() belongs to the thread
+// that calls run().
 #pragma once
 
+#include <sys/epoll.h>
+
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -77,6 +82,10 @@ class EventLoop {
 
   // Runs `task` on the loop's thread at its next turn. From any thread.
   void post(Task task) EXCLUDES(mutex_);
+  // Runs `task` here and now in the stead of the loop's thread, which waits for events in run() and
+  // goes on after it. False: that thread has something to do, or another stands in for it; the task
+  // was not run. From any thread; for what is short and waits for nothing that the loop does.
+  bool stand_in(const std::function<void()>& task) EXCLUDES(turn_);
   // Drops what was posted and not run, and all that is posted from now on, so that a task's
   // destructor can tell whoever waits for it. For the end, when the loop runs no more.
   void close() EXCLUDES(mutex_);
@@ -86,7 +95,7 @@ class EventLoop {
   bool stopping() const { return stopping_; }
 
   // Handles events until stop().
-  Result<void> run();
+  Result<void> run() EXCLUDES(turn_);
   // Handles what is ready, waiting at most `timeout_ms` (-1: for ever) for the first; true when
   // anything was handled. Also from within a task, whose turn then goes on behind these.
   Result<bool> run_once(int timeout_ms);
@@ -96,7 +105,12 @@ class EventLoop {
     Handler handler;
   };
 
+  using Events = std::array<epoll_event, 32>;
+
   EventLoop(UniqueFd epoll, UniqueFd wake);
+  // How many of `into` are ready.
+  Result<std::size_t> wait(Events& into, int timeout_ms);
+  void handle(std::span<const epoll_event> ready_ones);
   void run_posted() EXCLUDES(mutex_);
   // The task that was posted first; empty: there is none.
   Task next_posted() EXCLUDES(mutex_);
@@ -108,6 +122,11 @@ class EventLoop {
   std::uint64_t next_id_ = 1;
   bool stopping_ = false;
   bool in_task_ = false;  // that was posted
+  // Held by whoever does the loop's work while it runs.
+  Mutex turn_;
+  bool running_ GUARDED_BY(turn_) = false;
+  // The loop's thread wants it: nobody stands in who has not begun.
+  std::atomic<bool> turn_wanted_ = false;
   Mutex mutex_;
   std::vector<Task> posted_ GUARDED_BY(mutex_);
   bool closed_ GUARDED_BY(mutex_) = false;

@@ -222,6 +222,88 @@ TEST_F(EventLoopTest, ForgetsATimerThatIsSetAnewInItsTurn) {
   EXPECT_EQ(fired, 0);
 }
 
+TEST_F(EventLoopTest, NobodyStandsInBeforeItRunsOrAfter) {
+  bool ran = false;
+  EXPECT_FALSE(loop_->stand_in([&] { ran = true; }));
+  loop_->stop();
+  ASSERT_TRUE(loop_->run());
+  EXPECT_FALSE(loop_->stand_in([&] { ran = true; }));
+  EXPECT_FALSE(ran);
+}
+
+TEST_F(EventLoopTest, NobodyStandsInWhileItIsAtWork) {
+  bool ran = false;
+  loop_->post([&] {
+    std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { ran = true; })); }).join();
+    // Nor while a task has the loop go on.
+    loop_->post([&] {
+      std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { ran = true; })); }).join();
+      loop_->stop();
+    });
+    ASSERT_TRUE(loop_->run_once(0));
+  });
+  ASSERT_TRUE(loop_->run());
+  EXPECT_FALSE(ran);
+}
+
+// What both do is done by one at a time, and the loop gets its turn.
+TEST_F(EventLoopTest, ThreadsStandInWhileItWaits) {
+  constexpr int kTurns = 1000;
+  std::uint64_t both = 0;  // guarded by nothing else
+  int stood_in = 0;
+  int turns = 0;
+  std::atomic<bool> over = false;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 2; ++i) {
+    threads.emplace_back([&] {
+      while (!over) {
+        loop_->stand_in([&] {
+          ++both;
+          ++stood_in;
+        });
+      }
+    });
+  }
+  std::function<void()> turn = [&] {
+    ++both;
+    if (++turns == kTurns) return loop_->stop();
+    loop_->post([&] { turn(); });
+  };
+  // Both wait for events meanwhile, and do not.
+  auto timer = *loop_->timer([&] { turn(); });
+  ASSERT_TRUE(timer.set(20ms));
+  ASSERT_TRUE(loop_->run());
+  over = true;
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(turns, kTurns);
+  EXPECT_GT(stood_in, 0);
+  EXPECT_EQ(both, static_cast<std::uint64_t>(turns + stood_in));
+}
+
+TEST_F(EventLoopTest, WaitsForWhoStandsIn) {
+  std::atomic<bool> inside = false;
+  bool done = false;
+  std::thread other([&] {
+    while (!loop_->stand_in([&] {
+      inside = true;
+      std::this_thread::sleep_for(50ms);
+      EXPECT_FALSE(loop_->stand_in([] {})) << "one at a time";
+      done = true;
+    })) {
+    }
+  });
+  std::thread poster([&] {
+    while (!inside) std::this_thread::yield();
+    loop_->post([&] {
+      EXPECT_TRUE(done);
+      loop_->stop();
+    });
+  });
+  ASSERT_TRUE(loop_->run());
+  other.join();
+  poster.join();
+}
+
 TEST_F(EventLoopTest, TellsOfAHangUpThoughNothingElseIsWatched) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe(ends.data()), 0);
