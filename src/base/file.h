@@ -32,10 +32,10 @@ Result<void> extend_file(int fd, std::uint64_t size);
 // Of what has no places, as a pipe or a tap.
 inline constexpr off_t kNoOffset = -1;
 // preadv2(2) and pwritev2(2), which serve those and files alike.
-inline ssize_t read_buffers(int fd, std::span<const iovec> buffers, off_t offset) {
-  return ::preadv2(fd, buffers.data(), static_cast<int>(buffers.size()), offset, 0);
-}
 // `flags`: as RWF_NOWAIT.
+inline ssize_t read_buffers(int fd, std::span<const iovec> buffers, off_t offset, int flags = 0) {
+  return ::preadv2(fd, buffers.data(), static_cast<int>(buffers.size()), offset, flags);
+}
 inline ssize_t write_buffers(int fd, std::span<const iovec> buffers, off_t offset, int flags = 0) {
   return ::pwritev2(fd, buffers.data(), static_cast<int>(buffers.size()), offset, flags);
 }

@@ -27,6 +27,8 @@ class BounceDisk final : public ForwardingDisk {
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override;
+  // Direct I/O has nothing at hand.
+  bool try_read(DiskRequest& /*request*/, std::uint64_t /*length*/) override { return false; }
 
  private:
   struct Bounced {

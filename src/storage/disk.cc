@@ -61,6 +61,11 @@ void Disk::submit(DiskRequest request, Done done) {
   start(std::move(request), *length, std::move(done));
 }
 
+bool Disk::read_at_once(DiskRequest& request) {
+  const auto length = check(*this, request);
+  return length && request.op == Op::kRead && try_read(request, *length);
+}
+
 Result<bool> Disk::freeze(const std::string& /*sealed_path*/) {
   return fail(ErrorKind::kUnsupported, "a disk that is not of format overlay has no layer to seal");
 }

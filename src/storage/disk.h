@@ -100,6 +100,10 @@ class Disk {
   // it is at most kMostDiscarded or kMostZeroes. A request that is refused is done with kInvalid,
   // or kPermission.
   void submit(DiskRequest request, Done done);
+  // Does a read here and now, all of it, if the host has the data at hand. False: it is to be
+  // submitted, also to hear of what is wrong with it; its buffers hold anything. With plain reads
+  // of the host's files alone, so that a thread may call it that can make no other calls.
+  bool read_at_once(DiskRequest& request);
   // Starts what was submitted since the last time: once a batch. Requests may wait for it for ever.
   virtual void commit() {}
   // Commits, and returns when every request is done, also those that their Done submitted.
@@ -129,6 +133,8 @@ class Disk {
   // Does a request that submit() has checked. `length` in bytes: the sum of its buffers, or its
   // range.
   virtual void start(DiskRequest request, std::uint64_t length, Done done) = 0;
+  // As read_at_once(), which has checked the request.
+  virtual bool try_read(DiskRequest& /*request*/, std::uint64_t /*length*/) { return false; }
 };
 
 // A disk in front of another: passes everything on, so that a decorator says only what it changes.
@@ -155,6 +161,9 @@ class ForwardingDisk : public Disk {
  protected:
   void start(DiskRequest request, std::uint64_t /*length*/, Done done) override {
     inner_->submit(std::move(request), std::move(done));
+  }
+  bool try_read(DiskRequest& request, std::uint64_t /*length*/) override {
+    return inner_->read_at_once(request);
   }
   Disk& inner() { return *inner_; }
 

@@ -14,4 +14,8 @@ void FileDisk::start(DiskRequest request, std::uint64_t length, Done done) {
   done(std::move(request), std::move(result));
 }
 
+bool FileDisk::try_read(DiskRequest& request, std::uint64_t length) {
+  return read_at_hand(file_.fd.get(), file_.in_memory, request.buffers, request.offset, length);
+}
+
 }  // namespace mote::storage

@@ -25,6 +25,7 @@ class FileDisk final : public Disk {
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override;
+  bool try_read(DiskRequest& request, std::uint64_t length) override;
 
  private:
   RawFile file_;

@@ -47,7 +47,18 @@ constexpr int kZeroRange = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 }  // namespace
 
 Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {
-  return transfer("read", fd, buffers, offset, read_buffers);
+  return transfer("read", fd, buffers, offset, [](int from, std::span<const iovec> some, off_t at) {
+    return read_buffers(from, some, at);
+  });
+}
+
+bool read_at_hand(int fd, bool in_memory, std::span<const iovec> buffers, std::uint64_t offset,
+                  std::uint64_t length) {
+  if (buffers.size() > IOV_MAX) return false;
+  // Filesystems in memory do not know RWF_NOWAIT.
+  const ssize_t moved =
+      read_buffers(fd, buffers, static_cast<off_t>(offset), in_memory ? 0 : RWF_NOWAIT);
+  return moved >= 0 && static_cast<std::uint64_t>(moved) == length;
 }
 
 Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset) {

@@ -14,6 +14,11 @@ namespace mote::storage {
 // preadv(2) and pwritev(2) until all of `buffers` is done; the list is changed on the way. An error
 // also when the file ends earlier, as it may have been truncated.
 Result<void> read_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
+// Reads `length` bytes into `buffers`, which have that room, if nothing has to be waited for: all
+// of it is in the page cache, or the file is `in_memory` (RawFile has it). False: it is not, or
+// there is another reason to ask in another way; what the buffers hold is undefined.
+bool read_at_hand(int fd, bool in_memory, std::span<const iovec> buffers, std::uint64_t offset,
+                  std::uint64_t length);
 Result<void> write_vector(int fd, std::span<iovec> buffers, std::uint64_t offset);
 // Makes `length` bytes at `offset` read as zeros: by giving their room back to the host where
 // `may_unmap` says so, else by a hint to the filesystem or device, else by writing zeros.

@@ -89,6 +89,11 @@ void UringDisk::start_on(unsigned file, std::uint64_t place, DiskRequest request
   waiting_.push_back(std::move(next));
 }
 
+bool UringDisk::try_read_on(unsigned file, std::uint64_t place, const DiskRequest& request,
+                            std::uint64_t length) {
+  return read_at_hand(files_[file].fd, files_[file].in_memory, request.buffers, place, length);
+}
+
 void UringDisk::launch(Waiting next) {
   const std::size_t slot = free_slots_.back();
   free_slots_.pop_back();

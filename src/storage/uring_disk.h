@@ -55,6 +55,10 @@ class UringDisk final : public Disk {
   void start_on(unsigned file, std::uint64_t place, DiskRequest request, std::uint64_t length,
                 Done done);
 
+  // As read_at_once(), likewise.
+  bool try_read_on(unsigned file, std::uint64_t place, const DiskRequest& request,
+                   std::uint64_t length);
+
   std::uint64_t size() const override { return file_.size; }
   Result<void> refresh() override { return file_.refresh(); }
   const DiskTraits& traits() const override { return file_.traits; }
@@ -69,6 +73,9 @@ class UringDisk final : public Disk {
   void start(DiskRequest request, std::uint64_t length, Done done) override {
     const std::uint64_t place = request.offset;
     start_on(0, place, std::move(request), length, std::move(done));
+  }
+  bool try_read(DiskRequest& request, std::uint64_t length) override {
+    return try_read_on(0, request.offset, request, length);
   }
 
  private:

@@ -119,6 +119,17 @@ void OverlayDisk::read_parts(DiskRequest request, std::uint64_t length, Done don
   Joined::end_part(joined, {});
 }
 
+bool OverlayDisk::try_read(DiskRequest& request, std::uint64_t length) {
+  if (!ring_ || length == 0) return false;
+  const auto extent = stack_.find(request.offset, length);
+  if (!extent || extent->length < length) return false;
+  if (extent->file) {
+    return ring_->try_read_on(ring_files_[*extent->file], extent->offset, request, length);
+  }
+  fill_zeros(request.buffers);
+  return true;
+}
+
 // Writes
 // ------------------------------------------------------------------------------------------------
 

@@ -53,6 +53,7 @@ class OverlayDisk final : public Disk {
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override;
+  bool try_read(DiskRequest& request, std::uint64_t length) override;
 
  private:
   // What is asked of a request that is done in several parts.

@@ -36,6 +36,13 @@ std::uint64_t Qcow2Disk::size() const {
   return bytes - bytes % kSectorSize;
 }
 
+bool Qcow2Disk::try_read(DiskRequest& request, std::uint64_t length) {
+  if (!data_) return false;
+  const auto place = image_->place_of_data(request.offset, length, false);
+  return place && *place + length <= data_->size() &&
+         data_->try_read_on(0, *place, request, length);
+}
+
 bool Qcow2Disk::pass_on(DiskRequest& request, std::uint64_t length, Done& done) {
   if (!data_) return false;
   if (request.op == Op::kFlush) {

@@ -55,6 +55,7 @@ class Qcow2Disk final : public Disk {
 
  protected:
   void start(DiskRequest request, std::uint64_t length, Done done) override;
+  bool try_read(DiskRequest& request, std::uint64_t length) override;
 
  private:
   // Whether the file itself is asked; done then keeps what it needs.

@@ -85,6 +85,40 @@ TYPED_TEST(DiskConformance, ReadsWhereverTheBuffersAre) {
   EXPECT_EQ(last, this->before_.substr((kSectors - 1) * 512));
 }
 
+// What the page cache has is read in one call where the host's filesystem can say so.
+TYPED_TEST(DiskConformance, ReadsAtOnceAllOrNothing) {
+  std::string bytes(1536, '\0');
+  ASSERT_TRUE(this->run(Op::kRead, 2560, this->split(bytes, {1536})));  // brings it in
+  std::string again(1536, '\0');
+  DiskRequest read{.op = Op::kRead, .offset = 2560, .buffers = this->split(again, {1, 0, 1535})};
+  const bool done = this->disk().read_at_once(read);
+  if (done) EXPECT_EQ(again, this->before_.substr(2560, 1536));
+  if constexpr (TypeParam::kAtHand != AtHand::kNever) {
+    if (TypeParam::kAtHand == AtHand::kAlways || tells_what_is_at_hand()) EXPECT_TRUE(done);
+  } else {
+    EXPECT_FALSE(done);
+  }
+}
+
+TYPED_TEST(DiskConformance, ReadsAtOnceNothingThatItWouldRefuse) {
+  std::string bytes(1024, '\0');
+  const auto refused = [&](Op op, std::uint64_t offset, const std::vector<iovec>& buffers,
+                           std::uint64_t length = 0) {
+    DiskRequest request{.op = op, .offset = offset, .length = length, .buffers = buffers};
+    return !this->disk().read_at_once(request);
+  };
+  EXPECT_TRUE(refused(Op::kRead, kSectors * 512, this->split(bytes, {512})));
+  EXPECT_TRUE(refused(Op::kRead, (kSectors - 1) * 512, this->split(bytes, {1024})));
+  EXPECT_TRUE(refused(Op::kRead, UINT64_MAX - 511, this->split(bytes, {512})));
+  EXPECT_TRUE(refused(Op::kRead, 1, this->split(bytes, {512})));
+  EXPECT_TRUE(refused(Op::kRead, 0, this->split(bytes, {100})));
+  EXPECT_TRUE(refused(Op::kWrite, 0, this->split(bytes, {512})));
+  EXPECT_TRUE(refused(Op::kFlush, 0, {}));
+  EXPECT_TRUE(refused(Op::kDiscard, 0, {}, 65536));
+  EXPECT_TRUE(refused(Op::kWriteZeroes, 0, {}, 65536));
+  EXPECT_EQ(this->stored(), this->before_);
+}
+
 TYPED_TEST(DiskConformance, TakesMoreBuffersThanOneSystemCallDoes) {
   constexpr std::size_t kCount = std::size_t{4} * IOV_MAX;
   std::string bytes(kCount * 128, '\0');

@@ -1,7 +1,9 @@
 // Ways to make a disk over the same bytes, and to look at what it holds without it.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/uio.h>
 
 #include <filesystem>
 #include <memory>
@@ -27,24 +29,39 @@ inline std::string pattern() {
   return bytes;
 }
 
+// Whether a rig's disk reads at once what was just read: with a filesystem that tells what is at
+// hand, wherever, or not at all.
+enum class AtHand { kWhereTold, kAlways, kNever };
+inline bool tells_what_is_at_hand() {
+  const TempFile file("told?");
+  const UniqueFd fd(::open(file.path().c_str(), O_RDONLY | O_CLOEXEC));
+  char first = 0;
+  const iovec buffer{&first, 1};
+  return ::preadv2(fd.get(), &buffer, 1, 0, RWF_NOWAIT) == 1;
+}
+
 struct FileRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = std::move(*FileDisk::open(file.path(), Access::kReadWrite));
 };
 struct ReadOnlyFileRig {
   static constexpr bool kWritable = false;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = std::move(*FileDisk::open(file.path(), Access::kReadOnly));
 };
 struct ReadOnlyDiskRig {
   static constexpr bool kWritable = false;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk =
       std::make_unique<ReadOnlyDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite)));
 };
 struct ForwardingRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk =
       std::make_unique<ForwardingDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite)));
@@ -59,18 +76,21 @@ inline std::unique_ptr<Disk> open_uring(const std::string& path, Access access, 
 
 struct UringRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = open_uring(file.path(), Access::kReadWrite, *loop);
 };
 struct ReadOnlyUringRig {
   static constexpr bool kWritable = false;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = open_uring(file.path(), Access::kReadOnly, *loop);
 };
 struct InMemoryUringRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kAlways;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   TempFile file{pattern(), "/dev/shm/"};
   std::unique_ptr<Disk> disk =
@@ -95,6 +115,7 @@ class StrictDisk final : public ForwardingDisk {
 };
 struct BounceRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kNever;
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = std::make_unique<BounceDisk>(
       std::make_unique<StrictDisk>(std::move(*FileDisk::open(file.path(), Access::kReadWrite))),
@@ -102,6 +123,7 @@ struct BounceRig {
 };
 struct BounceUringRig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kNever;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   TempFile file{pattern()};
   std::unique_ptr<Disk> disk = std::make_unique<BounceDisk>(
@@ -124,11 +146,13 @@ struct ImageFile {
 };
 struct Qcow2Rig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kNever;
   ImageFile file{{.size = kSectors * kSectorSize}};
   std::unique_ptr<Disk> disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
 };
 struct UringQcow2Rig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kWhereTold;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   ImageFile file{{.size = kSectors * kSectorSize}};
   std::unique_ptr<Disk> disk =
@@ -136,11 +160,13 @@ struct UringQcow2Rig {
 };
 struct SmallClustersQcow2Rig {
   static constexpr bool kWritable = true;
+  static constexpr AtHand kAtHand = AtHand::kNever;
   ImageFile file{{.size = kSectors * kSectorSize, .version = 2, .cluster_bits = 9}};
   std::unique_ptr<Disk> disk = std::move(*qcow2::Qcow2Disk::open(file.path(), {}));
 };
 struct ReadOnlyQcow2Rig {
   static constexpr bool kWritable = false;
+  static constexpr AtHand kAtHand = AtHand::kNever;
   ImageFile file{{.size = kSectors * kSectorSize}};
   std::unique_ptr<Disk> disk =
       std::move(*qcow2::Qcow2Disk::open(file.path(), {.access = Access::kReadOnly}));
@@ -161,6 +187,7 @@ struct LayerFile {
 template <Access kAccess, Engine kEngine, overlay::MapWrites kWrites>
 struct OverlayRig {
   static constexpr bool kWritable = kAccess == Access::kReadWrite;
+  static constexpr AtHand kAtHand = kEngine == Engine::kUring ? AtHand::kWhereTold : AtHand::kNever;
   std::unique_ptr<EventLoop> loop = std::move(*EventLoop::create());
   LayerFile file;
   std::unique_ptr<Disk> disk = open();
