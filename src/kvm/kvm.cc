@@ -210,10 +210,14 @@ Result<void> Vm::assign_irqfd(int eventfd, std::uint32_t gsi) const {
   return {};
 }
 
-void Vm::pulse_irq(std::uint32_t gsi) const {
+void Vm::pulse_irq(std::uint32_t gsi) const { set_irq_line(gsi, {1, 0}); }
+
+void Vm::pulse_irq_beside_irqfd(std::uint32_t gsi) const { set_irq_line(gsi, {0, 1, 0}); }
+
+void Vm::set_irq_line(std::uint32_t gsi, std::initializer_list<std::uint32_t> levels) const {
   kvm_irq_level line{};
   line.irq = gsi;
-  for (const std::uint32_t level : {1U, 0U}) {
+  for (const std::uint32_t level : levels) {
     line.level = level;
     // It fails only for a VM without irqchip or a GSI that has no route, which assembly rules out.
     ::ioctl(fd_.get(), KVM_IRQ_LINE, &line);
@@ -222,12 +226,21 @@ void Vm::pulse_irq(std::uint32_t gsi) const {
 
 Result<void> Vm::assign_ioeventfd(int eventfd, std::uint64_t address,
                                   std::uint32_t datamatch) const {
+  return set_ioeventfd(eventfd, address, datamatch, 0);
+}
+
+Result<void> Vm::take_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch) const {
+  return set_ioeventfd(eventfd, address, datamatch, KVM_IOEVENTFD_FLAG_DEASSIGN);
+}
+
+Result<void> Vm::set_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch,
+                               std::uint32_t flags) const {
   kvm_ioeventfd request{};
   request.datamatch = datamatch;
   request.addr = address;
   request.len = sizeof(std::uint32_t);
   request.fd = eventfd;
-  request.flags = KVM_IOEVENTFD_FLAG_DATAMATCH;
+  request.flags = KVM_IOEVENTFD_FLAG_DATAMATCH | flags;
   MOTE_CHECK(MOTE_IOCTL(fd_.get(), KVM_IOEVENTFD, &request));
   return {};
 }
