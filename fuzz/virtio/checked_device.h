@@ -38,6 +38,7 @@ class CheckedDevice final : public virtio::Device {
     return queue;
   }
   void kick(std::uint16_t index) override { device_.kick(index); }
+  bool kick_here(std::uint16_t index) override { return device_.kick_here(index); }
   void reset() override { device_.reset(); }
 
  private:

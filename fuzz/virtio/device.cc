@@ -4,6 +4,15 @@
 #include MOTE_FUZZ_RIG
 
 namespace mote::fuzz {
+namespace {
+
+// The rig's own, where it has one.
+template <typename D>
+void add_seed_of(std::vector<std::string>& made) {
+  if constexpr (requires { Rig<D>::seed(); }) made.push_back(Rig<D>::seed());
+}
+
+}  // namespace
 
 void run(std::span<const std::uint8_t> bytes) { fuzz_device<virtio::MOTE_FUZZ_DEVICE>(bytes); }
 
@@ -15,6 +24,7 @@ std::vector<std::string> seeds() {
     for (std::size_t i = 0; i < bytes.size(); i += 7) bytes[i] = static_cast<char>(i);
     made.push_back(bytes + std::string(32, '\x0b') + std::string(1, '\0'));
   }
+  add_seed_of<virtio::MOTE_FUZZ_DEVICE>(made);
   return made;
 }
 

@@ -89,7 +89,9 @@ void Guest::attach(const virtio::MmioState* state) {
                     .device = device_.get(),
                     .memory = &world_.memory(),
                     .interrupt = line_.get(),
-                    .run = [](const std::function<void()>& task) { task(); }};
+                    .run = [](const std::function<void()>& task) { task(); },
+                    .run_here = [](const std::function<void()>& task) { return task(), true; },
+                    .route_kicks = [](std::uint16_t, int, virtio::KickRoute) { return true; }};
   auto made =
       state == nullptr ? Mmio::create(std::move(parts)) : Mmio::restore(std::move(parts), *state);
   if (!made) std::fprintf(stderr, "%s\n", made.error().text().c_str());

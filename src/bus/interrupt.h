@@ -12,6 +12,8 @@ class Interrupt {
   virtual ~Interrupt() = default;
   // Raises the interrupt once (an edge).
   virtual void trigger() = 0;
+  // As trigger(), on the thread of a vCPU, which meets it as soon as it goes on.
+  virtual void trigger_here() { trigger(); }
   // An eventfd that another process may use to the same end; -1: there is none.
   virtual int fd() const { return -1; }
 };

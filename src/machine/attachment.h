@@ -49,7 +49,7 @@ class Attachment {
  private:
   Attachment() = default;
 
-  std::unique_ptr<bus::EventFdInterrupt> interrupt_;
+  std::unique_ptr<bus::Interrupt> interrupt_;
   std::unique_ptr<virtio::Mmio> transport_;
   std::vector<EventLoop::Watch> kicks_;
 };

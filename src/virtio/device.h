@@ -1,6 +1,6 @@
 // Device is what every virtio device is to its transport, and all that a transport knows of it.
-// A device does not know its transport. All calls are made on the thread that owns the device: the
-// machine thread.
+// A device does not know its transport. All calls are made on the thread that owns the device, the
+// machine thread, or in its stead.
 #pragma once
 
 #include <cstddef>
@@ -80,6 +80,10 @@ class Device {
   // The driver says that queue `index` has something, or the queue asked for it. May come for
   // nothing, also when the queue is not started.
   virtual void kick(std::uint16_t index) = 0;
+  // A kick that came by KickRoute::kHere: on a thread of a vCPU, which stands in for the machine
+  // thread meanwhile. True: all that waited is answered. False: what it left is for kick(), which
+  // follows. For what takes no longer than to wake a thread.
+  virtual bool kick_here(std::uint16_t /*index*/) { return false; }
   // The driver reset the device; all queues are stopped.
   virtual void reset() {}
 

@@ -12,6 +12,7 @@
 #include "base/failure_log.h"
 #include "storage/disk.h"
 #include "storage/raw_disk.h"
+#include "virtio/block/at_once_pace.h"
 #include "virtio/block/config.h"
 #include "virtio/block/metrics.h"
 #include "virtio/block/state.h"
@@ -38,6 +39,8 @@ class Block final : public Device, private storage::CompletionListener {
   static constexpr std::uint32_t kMostRanges = 16;
   // Requests that one of several queues may make in its turn, where they share a limit.
   static constexpr std::uint32_t kTurn = 8;
+  // Bytes of a read that a vCPU's thread may make itself: about what waking another costs.
+  static constexpr std::uint64_t kMostAtOnce = 16384;
 
   // Checks `config` and opens its disk. Errors name the drive.
   static Result<std::unique_ptr<Block>> create(const BlockConfig& config,
@@ -82,6 +85,7 @@ class Block final : public Device, private storage::CompletionListener {
   Result<void> start(std::uint16_t index, Queue queue) override;
   std::optional<Queue> stop(std::uint16_t index) override;
   void kick(std::uint16_t index) override;
+  bool kick_here(std::uint16_t index) override;
 
  private:
   // A request that the disk has, as one or, with ranges, as several of its own.
@@ -97,6 +101,8 @@ class Block final : public Device, private storage::CompletionListener {
   struct Lane {
     std::optional<Queue> queue;
     BatchPace pace;
+    AtOncePace at_once;
+    KickRoute route = KickRoute::kEvent;
   };
   // What create() was given, for replace_disk().
   struct Origin {
@@ -130,8 +136,14 @@ class Block final : public Device, private storage::CompletionListener {
   void disk_done(std::size_t slot, storage::DiskRequest request, const Result<void>& result);
   void refuse(Chain chain, std::uint8_t status);
   void answer(Chain chain, std::uint8_t status);
-  void count(const Pending& pending);
+  void count(storage::Op op, std::uint64_t length, std::uint64_t since_us);
   void report(const Error& error);
+
+  // Reads at once, in at_once.cc
+  bool read_at_once(Chain& chain, std::uint64_t began);
+  void weigh(Lane& lane, const AtOncePace::Run& run);
+  // The disk has nothing of the driver's.
+  bool idle() const { return pending_.size() == free_slots_.size(); }
 
   // A batch: within it, answers wait for its end to be shown to the driver.
   void begin_completions() override { ++batches_; }
@@ -157,6 +169,7 @@ class Block final : public Device, private storage::CompletionListener {
   std::vector<std::size_t> free_slots_;
   std::vector<std::vector<iovec>> spare_buffers_;
   std::vector<storage::DiskRequest> ranges_;  // of the request that is looked at
+  std::uint32_t small_reads_ = 0;             // of the run that is under way
   std::unique_ptr<RateLimiter> limiter_;      // null: there never was a limit
   log::FailureLog failures_;                  // of the host
   BlockMetrics metrics_;

@@ -31,6 +31,8 @@ Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   Queue& queue = *lane.queue;
   lane.pace.begin(monotonic_ns());
   std::uint32_t taken = 0;
+  std::uint32_t together = 0;
+  small_reads_ = 0;
   Served served = Served::kAll;
   begin_completions();
   serve(
@@ -44,10 +46,16 @@ Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
         }
         return served == Served::kAll;
       },
-      [this] { disk_->commit(); }, [&](std::uint32_t answers) { return await(lane, answers); });
+      [this] { disk_->commit(); },
+      [&](std::uint32_t answers) {
+        together = std::max(together, answers);
+        return await(lane, answers);
+      });
   end_completions();
   if (taken == 0) ++metrics_.no_avail_buffer;
   const bool stopped = served != Served::kAll || taken >= queue.size();
+  weigh(lane,
+        {.requests = taken, .together = stopped ? taken : together, .small_reads = small_reads_});
   if (stopped && queue.waiting()) ++metrics_.remaining_reqs_count;
   return served;
 }
@@ -86,7 +94,7 @@ void Block::take_turns() {
 bool Block::await(Lane& lane, std::uint32_t answers) {
   // What the disk has still is answered later, by itself; and a processor that looks must not be
   // the one that the guest runs on.
-  if (!several_processors_ || pending_.size() != free_slots_.size()) return false;
+  if (!several_processors_ || !idle()) return false;
   const std::uint64_t window = lane.pace.window(answers);
   if (window == 0) return false;
   const std::uint64_t began = monotonic_ns();
@@ -186,6 +194,7 @@ bool Block::fits(std::uint64_t sector, std::uint64_t length) const {
 void Block::transfer(const Queue& queue, Chain chain, Op op, std::uint64_t sector) {
   const std::uint64_t length = op == Op::kRead ? chain.out().left() : chain.in().left();
   if (!fits(sector, length)) return refuse(std::move(chain), VIRTIO_BLK_S_IOERR);
+  if (op == Op::kRead && length <= kMostAtOnce) ++small_reads_;
   if (op == Op::kWrite && disk_->read_only()) return refuse(std::move(chain), VIRTIO_BLK_S_IOERR);
   std::vector<iovec> buffers = take_buffers();
   if (op == Op::kRead) {
@@ -266,7 +275,11 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
   Pending pending = std::move(waiting);
   pending_[slot].reset();
   free_slots_.push_back(slot);
-  count(pending);
+  if (pending.failed) {
+    ++metrics_.execute_fails;
+  } else {
+    count(pending.op, pending.length, pending.since_us);
+  }
   if (!pending.failed && pending.op == Op::kRead) pending.chain.out().filled(pending.length);
   answer(std::move(pending.chain), pending.failed ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
   if (batches_ == 0) flush_queues();
@@ -274,21 +287,17 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
 
 void Block::report(const Error& error) { failures_.tell(log::Level::kError, name_, error); }
 
-void Block::count(const Pending& pending) {
-  if (pending.failed) {
-    ++metrics_.execute_fails;
-    return;
-  }
-  switch (pending.op) {
+void Block::count(Op op, std::uint64_t length, std::uint64_t since_us) {
+  switch (op) {
     case Op::kRead:
       ++metrics_.read_count;
-      metrics_.read_bytes += pending.length;
-      metrics_.read_agg.add(now_us() - pending.since_us);
+      metrics_.read_bytes += length;
+      metrics_.read_agg.add(now_us() - since_us);
       break;
     case Op::kWrite:
       ++metrics_.write_count;
-      metrics_.write_bytes += pending.length;
-      metrics_.write_agg.add(now_us() - pending.since_us);
+      metrics_.write_bytes += length;
+      metrics_.write_agg.add(now_us() - since_us);
       break;
     case Op::kFlush:
       ++metrics_.flush_count;

@@ -28,6 +28,8 @@ class BatchPace {
 
   // A batch begins, at `now` of some clock.
   void begin(std::uint64_t now) { cycle_ = mean(cycle_, now - std::exchange(began_, now)); }
+  // The next batch is tried, however many were not.
+  void try_next() { since_try_ = interval_; }
   // How long to look for another request before a batch of `answers` is shown; 0: show it now.
   std::uint64_t window(std::uint32_t answers) {
     if (answers == 0) return 0;

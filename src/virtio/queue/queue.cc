@@ -77,6 +77,9 @@ std::uint16_t Queue::offered() const { return ring_->offered(); }
 void Queue::ask_for_kick_at(std::uint16_t offered) { ring_->ask_for_kicks_at(offered); }
 
 void Queue::again() { ring_->context().host->again(ring_->context().index); }
+bool Queue::route_kicks(KickRoute route) {
+  return ring_->context().host->route_kicks(ring_->context().index, route);
+}
 
 std::uint16_t Queue::index() const { return ring_->context().index; }
 std::uint16_t Queue::size() const { return ring_->size(); }

@@ -32,6 +32,10 @@ struct QueueAddresses {
   std::uint64_t device = 0;  // the used ring
 };
 
+// How the driver's kicks come to a device: as a call of kick() on its thread, some time after; or
+// first as a call of kick_here() on the thread of the vCPU that kicks, which waits for it.
+enum class KickRoute : std::uint8_t { kEvent, kHere };
+
 // Whom a queue tells what happens in it: the transport. Called on the queue's thread.
 class QueueHost {
  public:
@@ -45,6 +49,9 @@ class QueueHost {
   virtual void broken(std::uint16_t index, const Error& error) = 0;
   // The device wants a kick of queue `index` soon, after others have had their turn.
   virtual void again(std::uint16_t index) = 0;
+  // The driver's kicks of queue `index` are to come so from now on; some may still come the other
+  // way. False: they cannot. They come as events at first.
+  virtual bool route_kicks(std::uint16_t /*index*/, KickRoute /*route*/) { return false; }
   // Eventfds, for whoever runs queue `index` in another process: the driver's kicks arrive in the
   // one, and the other interrupts the driver; -1: this host has none.
   virtual int kick_fd(std::uint16_t /*index*/) const { return -1; }
@@ -116,6 +123,8 @@ class Queue {
 
   // Asks the host for a kick soon.
   void again();
+  // As QueueHost::route_kicks().
+  bool route_kicks(KickRoute route);
 
   std::uint16_t index() const;
   std::uint16_t size() const;

@@ -67,7 +67,9 @@ Session::Parts Mmio::session_parts(Parts parts) {
           .device = parts.device,
           .memory = parts.memory,
           .interrupts = this,
-          .run = std::move(parts.run)};
+          .run = std::move(parts.run),
+          .run_here = std::move(parts.run_here),
+          .route_kicks = std::move(parts.route_kicks)};
 }
 
 Result<MmioState> Mmio::save() const {
@@ -99,12 +101,21 @@ std::atomic_ref<std::uint32_t> Mmio::interrupt_status() const {
 
 // The cause is in the page before the driver is interrupted and looks for it; the used ring is
 // before both.
-void Mmio::queue_interrupt(std::uint16_t /*queue*/) {
+void Mmio::note_used() {
   if ((interrupt_status() & VIRTIO_MMIO_INT_VRING) == 0) {
     interrupt_status() |= VIRTIO_MMIO_INT_VRING;
   }
   ++interrupts_;
+}
+
+void Mmio::queue_interrupt(std::uint16_t /*queue*/) {
+  note_used();
   interrupt_.trigger();
+}
+
+void Mmio::queue_interrupt_here(std::uint16_t /*queue*/) {
+  note_used();
+  interrupt_.trigger_here();
 }
 
 void Mmio::config_interrupt() {

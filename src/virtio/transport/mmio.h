@@ -5,7 +5,8 @@
 //
 // The driver's kicks take no exit to user space: register kNotifyOffset as an ioeventfd of 4 bytes
 // with the queue's index as datamatch on notify_fd(), watch it for edges, and call
-// handle_notify(). A write to it that comes as an exit does the same.
+// handle_notify(). A write to it that comes as an exit does the same, unless the device answers it
+// at once, which it may ask for (RouteKicks).
 //
 // Nor do its acknowledgements of used buffers: writes of VIRTIO_MMIO_INT_VRING to
 // kAcknowledgeOffset mean nothing here and may be kept back. That bit of the interrupt status stays
@@ -39,6 +40,8 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
     const memory::GuestMemory* memory = nullptr;
     bus::Interrupt* interrupt = nullptr;
     RunOnMachineThread run;
+    RunInItsStead run_here = {};  // these two as the session's
+    RouteKicks route_kicks = {};
     std::byte* page = nullptr;  // a RegisterPage's memory, which the guest has as this window
   };
 
@@ -74,6 +77,7 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   static Result<std::unique_ptr<Mmio>> make(const Parts& parts);
 
   void queue_interrupt(std::uint16_t queue) override;
+  void queue_interrupt_here(std::uint16_t queue) override;
   void config_interrupt() override;
   bool one_interrupt() const override { return true; }
   int queue_interrupt_fd(std::uint16_t /*queue*/) const override { return interrupt_.fd(); }
@@ -85,6 +89,7 @@ class Mmio final : public bus::BusDevice, private InterruptSink {
   // status, which is nowhere else.
   void show() EXCLUDES(show_mutex_);
   std::atomic_ref<std::uint32_t> interrupt_status() const;
+  void note_used();
   void write_register(std::uint64_t offset, std::uint32_t value);
   void write_address(std::uint64_t offset, std::uint32_t value);
 

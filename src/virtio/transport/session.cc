@@ -160,7 +160,14 @@ bool Session::notify(std::uint32_t queue) {
     MutexLock lock(mutex_);
     return refuse();
   }
-  signal_eventfd(notify_[queue].get());
+  bool served = false;
+  if (parts_.run_here) {
+    parts_.run_here([&] {
+      thread_.assert_held();
+      served = kick_here(static_cast<std::uint16_t>(queue));
+    });
+  }
+  if (!served) signal_eventfd(notify_[queue].get());
   return true;
 }
 

@@ -29,12 +29,18 @@ namespace mote::virtio {
 // Runs a task on the machine thread and returns when it is done; called on the machine thread, it
 // runs the task at once.
 using RunOnMachineThread = std::function<void(const std::function<void()>&)>;
+// Runs a task here in the machine thread's stead, where that one is idle; false: it is not.
+using RunInItsStead = std::function<bool(const std::function<void()>&)>;
+// As QueueHost::route_kicks(), with the queue's eventfd.
+using RouteKicks = std::function<bool(std::uint16_t queue, int notify_fd, KickRoute route)>;
 
 // How a transport interrupts the driver. From any thread.
 class InterruptSink {
  public:
   virtual ~InterruptSink() = default;
   virtual void queue_interrupt(std::uint16_t queue) = 0;
+  // The same on the thread of a vCPU that stands in for the machine thread.
+  virtual void queue_interrupt_here(std::uint16_t queue) { queue_interrupt(queue); }
   virtual void config_interrupt() = 0;
   // As QueueHost::one_interrupt().
   virtual bool one_interrupt() const { return false; }
@@ -59,6 +65,8 @@ class Session final : private QueueHost {
     const memory::GuestMemory* memory = nullptr;
     InterruptSink* interrupts = nullptr;
     RunOnMachineThread run;
+    RunInItsStead run_here = {};  // none: it is never idle
+    RouteKicks route_kicks = {};  // none: they come as events
   };
 
   // Errors: no descriptors left for the queues' eventfds. On the machine thread.
@@ -90,7 +98,7 @@ class Session final : private QueueHost {
   // 1 offers the queue to the device. 0 takes it back, also from one that runs.
   bool set_queue_ready(std::uint32_t queue, std::uint32_t value) EXCLUDES(mutex_);
   bool queue_ready(std::uint32_t queue) const EXCLUDES(mutex_);
-  // The driver kicks `queue`: signals its eventfd.
+  // The driver kicks `queue`: has it served here, or signals its eventfd.
   bool notify(std::uint32_t queue) EXCLUDES(mutex_);
 
   // False, and counted, when not all of it is inside configuration space, or nothing there can be
@@ -133,6 +141,9 @@ class Session final : private QueueHost {
   bool one_interrupt() const override;
   void broken(std::uint16_t queue, const Error& error) override;
   void again(std::uint16_t queue) override;
+  bool route_kicks(std::uint16_t queue, KickRoute route) override {
+    return parts_.route_kicks && parts_.route_kicks(queue, notify_fd(queue), route);
+  }
   int kick_fd(std::uint16_t queue) const override { return notify_fd(queue); }
   int interrupt_fd(std::uint16_t queue) const override {
     return parts_.interrupts->queue_interrupt_fd(queue);
@@ -155,6 +166,7 @@ class Session final : private QueueHost {
   bool stop_one(std::uint16_t queue) REQUIRES(thread_) EXCLUDES(mutex_);
   void reset_by_driver() REQUIRES(thread_) EXCLUDES(mutex_);
   void kick(std::uint16_t queue) REQUIRES(thread_);
+  bool kick_here(std::uint16_t queue) REQUIRES(thread_);
   void kick_all() REQUIRES(thread_);
   void report(std::string_view what, const Error& error) REQUIRES(thread_);
   void needs_reset() REQUIRES(thread_) EXCLUDES(mutex_);
@@ -170,6 +182,7 @@ class Session final : private QueueHost {
   bool paused_ GUARDED_BY(thread_) = false;
   bool broken_ GUARDED_BY(thread_) = false;   // nothing but a reset helps
   bool kicking_ GUARDED_BY(thread_) = false;  // the device is inside kick()
+  bool here_ GUARDED_BY(thread_) = false;     // or inside kick_here()
   log::FailureLog failures_ GUARDED_BY(thread_);
   std::vector<std::optional<Queue>> parked_ GUARDED_BY(thread_);  // while paused
 

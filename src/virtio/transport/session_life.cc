@@ -182,7 +182,11 @@ void Session::device_failed(const Error& error) {
 // Queues at work
 // ------------------------------------------------------------------------------------------------
 
-void Session::used(std::uint16_t queue) { parts_.interrupts->queue_interrupt(queue); }
+void Session::used(std::uint16_t queue) {
+  thread_.assert_held();
+  if (here_) return parts_.interrupts->queue_interrupt_here(queue);
+  parts_.interrupts->queue_interrupt(queue);
+}
 bool Session::one_interrupt() const { return parts_.interrupts->one_interrupt(); }
 
 void Session::again(std::uint16_t queue) { signal_eventfd(notify_[queue].get()); }
@@ -213,6 +217,15 @@ void Session::kick(std::uint16_t queue) {
   parts_.device->kick(queue);
   kicking_ = false;
   if (broken_) stop_queues();
+}
+
+// A queue that is found to lie has signalled its eventfd by the end.
+bool Session::kick_here(std::uint16_t queue) {
+  if (broken_ || !running_ || paused_) return false;
+  here_ = true;
+  const bool served = parts_.device->kick_here(queue);
+  here_ = false;
+  return served;
 }
 
 void Session::kick_all() {

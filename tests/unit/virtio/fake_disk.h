@@ -54,7 +54,8 @@ class FakeDisk final : public storage::Disk {
   bool protect = false;
   bool fail_next = false;
   bool failing = false;
-  bool defer = false;  // requests wait for complete_one() or drain()
+  bool defer = false;    // requests wait for complete_one() or drain()
+  bool at_hand = false;  // what is read at once
   int drains = 0;
   std::vector<storage::Op> log;
   struct Waiting {
@@ -68,6 +69,11 @@ class FakeDisk final : public storage::Disk {
     log.push_back(request.op);
     waiting.push_back({std::move(request), std::move(done)});
     if (!defer) complete_one();
+  }
+
+  bool try_read(storage::DiskRequest& request, std::uint64_t /*length*/) override {
+    if (at_hand) act(request);
+    return at_hand;
   }
 
  private:

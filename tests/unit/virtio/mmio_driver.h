@@ -15,7 +15,9 @@ namespace mote::virtio::test {
 class FakeInterrupt final : public bus::Interrupt {
  public:
   void trigger() override { ++count; }
+  void trigger_here() override { ++here; }
   std::atomic<int> count = 0;
+  std::atomic<int> here = 0;  // on a vCPU's thread
 };
 
 constexpr std::uint32_t kAcknowledge = VIRTIO_CONFIG_S_ACKNOWLEDGE;

@@ -28,7 +28,13 @@ class FakeHost : public QueueHost {
     lie = error.text();
   }
   void again(std::uint16_t /*index*/) override { ++agains; }
+  bool route_kicks(std::uint16_t /*index*/, KickRoute wanted) override {
+    if (can_route) route = wanted;
+    return can_route;
+  }
 
+  bool can_route = true;
+  KickRoute route = KickRoute::kEvent;
   bool shared = false;            // an interrupt for one queue is one for all
   std::function<void()> on_used;  // what the driver does when it is interrupted
   int interrupts = 0;
@@ -76,6 +82,12 @@ class TestDriver {
   TestDriver& operator=(const TestDriver&) = delete;
 
   ChainBuilder chain() { return ring.chain(); }
+  // Kicks as the host has it: kick_here() first where kicks come so. True: that was enough.
+  bool kick_by_route() {
+    if (host.route == KickRoute::kHere && device_.kick_here(index_)) return true;
+    kick();
+    return false;
+  }
   // Kicks, and again for as long as the device asks for it.
   void kick() {
     int asked = 0;

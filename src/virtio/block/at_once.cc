@@ -1,0 +1,70 @@
+#include <linux/virtio_blk.h>
+
+#include "base/clock.h"
+#include "virtio/block/device.h"
+
+namespace mote::virtio {
+
+// Reads that are answered on the thread of the vCPU that asks for them.
+
+using storage::Op;
+
+// Nothing but a read that the disk has at hand is done here. All else, also what is wrong with a
+// request, is left to kick() as if it had not been looked at.
+bool Block::kick_here(std::uint16_t index) {
+  Lane& lane = lanes_[index];
+  if (!lane.queue || !lane.at_once.on() || limiter_ || !idle()) return false;
+  const std::uint64_t now = monotonic_ns();
+  if (lane.at_once.try_other(now)) {
+    lane.pace.try_next();
+    return false;
+  }
+  auto chain = lane.queue->next();
+  if (!chain) return true;  // the ring lies, as its host knows by now
+  if (!*chain) return false;
+  if (!read_at_once(**chain, now)) {
+    lane.queue->put_back(std::move(**chain));
+    lane.at_once.missed();
+    return false;
+  }
+  answer(std::move(**chain), VIRTIO_BLK_S_OK);
+  ++metrics_.queue_event_count;
+  lane.pace.begin(now);
+  lane.at_once.answered();
+  lane.queue->flush();
+  // More than one at a time: the machine thread sees how many there are.
+  return !lane.queue->enable_notifications();
+}
+
+// True: the chain has the data.
+bool Block::read_at_once(Chain& chain, std::uint64_t began) {
+  if (!chain.out().keep_tail(sizeof(std::uint8_t))) return false;
+  const auto header = chain.in().read<virtio_blk_outhdr>();
+  const std::uint64_t length = chain.out().left();
+  if (!header || header->type != VIRTIO_BLK_T_IN) return false;
+  if (length > kMostAtOnce || !fits(header->sector, length)) return false;
+  storage::DiskRequest request{
+      .op = Op::kRead, .offset = header->sector * storage::kSectorSize, .buffers = take_buffers()};
+  chain.out().room(length, request.buffers);
+  const bool done = disk_->read_at_once(request);
+  keep_buffers(std::move(request.buffers));
+  if (!done) return false;
+  chain.out().filled(length);
+  count(Op::kRead, length, began / 1000);
+  return true;
+}
+
+// What the machine thread served tells how the next kicks are to come.
+void Block::weigh(Lane& lane, const AtOncePace::Run& run) {
+  if (run.requests == 0 || lane.queue->broken()) return;
+  lane.at_once.served(run, idle() && !limiter_, monotonic_ns());
+  const KickRoute wanted = lane.at_once.on() ? KickRoute::kHere : KickRoute::kEvent;
+  if (wanted == lane.route) return;
+  if (lane.queue->route_kicks(wanted)) {
+    lane.route = wanted;
+  } else {
+    lane.at_once.give_up();
+  }
+}
+
+}  // namespace mote::virtio
