@@ -90,7 +90,7 @@ void Guest::attach(const virtio::MmioState* state) {
                     .memory = &world_.memory(),
                     .interrupt = line_.get(),
                     .run = [](const std::function<void()>& task) { task(); },
-                    .run_here = [](const std::function<void()>& task) { return task(), true; },
+                    .run_here = [](const std::function<bool()>& task) { return task(); },
                     .route_kicks = [](std::uint16_t, int, virtio::KickRoute) { return true; }};
   auto made =
       state == nullptr ? Mmio::create(std::move(parts)) : Mmio::restore(std::move(parts), *state);

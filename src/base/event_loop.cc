@@ -133,12 +133,11 @@ Result<void> EventLoop::run() {
   return {};
 }
 
-bool EventLoop::stand_in(const std::function<void()>& task) {
+bool EventLoop::stand_in(const std::function<bool()>& task) {
   if (turn_wanted_ || !turn_.try_lock()) return false;
-  const bool may = running_;
-  if (may) task();
+  const bool answer = running_ && task();
   turn_.unlock();
-  return may;
+  return answer;
 }
 
 Result<bool> EventLoop::run_once(int timeout_ms) {

@@ -83,9 +83,10 @@ class EventLoop {
   // Runs `task` on the loop's thread at its next turn. From any thread.
   void post(Task task) EXCLUDES(mutex_);
   // Runs `task` here and now in the stead of the loop's thread, which waits for events in run() and
-  // goes on after it. False: that thread has something to do, or another stands in for it; the task
-  // was not run. From any thread; for what is short and waits for nothing that the loop does.
-  bool stand_in(const std::function<void()>& task) EXCLUDES(turn_);
+  // goes on after it: what the task answers. False also where it was not run, as that thread has
+  // something to do, or another stands in for it. From any other thread; for what is short and
+  // waits for nothing that the loop does.
+  bool stand_in(const std::function<bool()>& task) EXCLUDES(turn_);
   // Drops what was posted and not run, and all that is posted from now on, so that a task's
   // destructor can tell whoever waits for it. For the end, when the loop runs no more.
   void close() EXCLUDES(mutex_);

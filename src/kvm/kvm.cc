@@ -210,14 +210,11 @@ Result<void> Vm::assign_irqfd(int eventfd, std::uint32_t gsi) const {
   return {};
 }
 
-void Vm::pulse_irq(std::uint32_t gsi) const { set_irq_line(gsi, {1, 0}); }
-
-void Vm::pulse_irq_beside_irqfd(std::uint32_t gsi) const { set_irq_line(gsi, {0, 1, 0}); }
-
-void Vm::set_irq_line(std::uint32_t gsi, std::initializer_list<std::uint32_t> levels) const {
+void Vm::pulse_irq(std::uint32_t gsi) const {
   kvm_irq_level line{};
   line.irq = gsi;
-  for (const std::uint32_t level : levels) {
+  // Lowered first: within another's pulse, raising it would be no edge.
+  for (const std::uint32_t level : {0U, 1U, 0U}) {
     line.level = level;
     // It fails only for a VM without irqchip or a GSI that has no route, which assembly rules out.
     ::ioctl(fd_.get(), KVM_IRQ_LINE, &line);
@@ -229,7 +226,8 @@ Result<void> Vm::assign_ioeventfd(int eventfd, std::uint64_t address,
   return set_ioeventfd(eventfd, address, datamatch, 0);
 }
 
-Result<void> Vm::take_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch) const {
+Result<void> Vm::unassign_ioeventfd(int eventfd, std::uint64_t address,
+                                    std::uint32_t datamatch) const {
   return set_ioeventfd(eventfd, address, datamatch, KVM_IOEVENTFD_FLAG_DEASSIGN);
 }
 

@@ -6,7 +6,6 @@
 #include <linux/kvm.h>
 
 #include <cstdint>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -154,18 +153,19 @@ class Vm {
 
   // KVM_IRQFD: an edge on `gsi` whenever the eventfd is signalled.
   Result<void> assign_irqfd(int eventfd, std::uint32_t gsi) const;
-  // KVM_IRQ_LINE: raises and lowers `gsi`, an edge. For chips that interrupt seldom: unlike an
-  // irqfd it costs nothing to set up and nothing at the VM's end.
+  // KVM_IRQ_LINE: raises and lowers `gsi`, an edge, which the controllers have when this returns.
+  // For chips that interrupt seldom, as it costs nothing to set up and nothing at the VM's end,
+  // unlike an irqfd; and for a vCPU's own thread, which wakes nobody by it. The line may have an
+  // irqfd as well: whatever that one's worker is at, there is an edge after this was called. Calls
+  // for one GSI must not overlap.
   void pulse_irq(std::uint32_t gsi) const;
-  // The same for a `gsi` that has an irqfd as well: an edge also while the irqfd's worker is within
-  // its own, which would swallow another. On the thread of a vCPU, which meets the interrupt when
-  // it enters the guest. Calls for one GSI must not overlap.
-  void pulse_irq_beside_irqfd(std::uint32_t gsi) const;
   // KVM_IOEVENTFD at a guest-physical address: a write of 4 bytes equal to `datamatch` signals the
   // eventfd.
   Result<void> assign_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch) const;
-  // Takes one that was assigned so away: the writes are exits from now on.
-  Result<void> take_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch) const;
+  // Takes one away that was assigned so: the writes are exits from now on. As all changes of what
+  // KVM answers by itself it may wait for vCPUs that are inside KVM, as for a page of their memory.
+  Result<void> unassign_ioeventfd(int eventfd, std::uint64_t address,
+                                  std::uint32_t datamatch) const;
 
   // KVM_GET_IRQCHIP for chip 0 (PIC), 1 (second PIC) or 2 (IOAPIC).
   Result<kvm_irqchip> irqchip(std::uint32_t chip) const;
@@ -183,7 +183,6 @@ class Vm {
 
  private:
   friend class Kvm;
-  void set_irq_line(std::uint32_t gsi, std::initializer_list<std::uint32_t> levels) const;
   Result<void> set_ioeventfd(int eventfd, std::uint64_t address, std::uint32_t datamatch,
                              std::uint32_t flags) const;
   Vm(UniqueFd fd, std::size_t run_size) : fd_(std::move(fd)), run_size_(run_size) {}

@@ -257,6 +257,7 @@ Result<void> Machine::attach_devices(const std::vector<ListedDevice>& devices, D
                             .mmio = mmio_,
                             .memory = memory_,
                             .rendezvous = rendezvous_,
+                            .memory_on_demand = memory_on_demand_,
                             .unheard = unheard.get()};
   for (std::size_t i = 0; i < devices.size(); ++i) {
     const ListedDevice& listed = devices[i];

@@ -32,6 +32,9 @@ struct AttachmentSite {
   bus::Bus& mmio;
   const memory::GuestMemory& memory;
   Rendezvous& rendezvous;
+  // A handler brings guest memory as it is touched, and may take long: what KVM answers by itself
+  // stays as it is, since a change would wait for vCPUs that wait for it.
+  bool memory_on_demand = false;
   int unheard = -1;  // an eventfd that nobody reads, for acknowledgements of interrupts
 };
 

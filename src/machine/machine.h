@@ -57,6 +57,8 @@ struct RestoreSource {
   std::function<Result<void>(const memory::GuestMemory&)> fill = {};
   // Lives as long as the machine.
   std::shared_ptr<void> keep = {};
+  // A page-fault handler brings memory as it is touched.
+  bool on_demand = false;
   arch::ClockStart clock = arch::ClockStart::kWhereItStopped;
   // Called when the machine runs for the first time.
   std::function<void()> begin = {};
@@ -159,6 +161,7 @@ class Machine {
 
   // Steps of assembly, in order. Devices are made before the VM has its controllers, as some bring
   // memory, and attached after.
+  void take_source(RestoreSource& source);
   Result<void> add_metadata(const VmConfig& config, const MachineState* state);
   Result<Devices> make_devices(const std::vector<ListedDevice>& devices,
                                const std::vector<SavedDevice>* states);
@@ -185,6 +188,7 @@ class Machine {
   // In the order of what needs what: the last is taken down first.
   memory::GuestMemory memory_;
   std::shared_ptr<void> memory_source_;  // RestoreSource::keep
+  bool memory_on_demand_ = false;        // RestoreSource::on_demand
   std::function<void()> begin_;          // RestoreSource::begin, until then
   MappedMemory registers_;  // a page a device, in their order: virtio::RegisterPage's memory
   std::shared_ptr<const kvm::Kvm> kvm_;

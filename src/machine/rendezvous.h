@@ -36,9 +36,9 @@ class Rendezvous {
   // Runs `task` on the machine thread and returns when it is done; on the machine thread itself, at
   // once.
   void call(const std::function<void()>& task) EXCLUDES(mutex_);
-  // Runs `task` here in the machine thread's stead, where that one is idle; false: it is not. The
-  // task makes no call() and waits for nothing.
-  bool call_here(const std::function<void()>& task) { return loop_.stand_in(task); }
+  // Runs `task` here in the machine thread's stead, where that one is idle: what it answers. False
+  // where it is not. The task makes no call() and waits for nothing.
+  bool call_here(const std::function<bool()>& task) { return loop_.stand_in(task); }
   // Orders all vCPUs to stop, without waiting: for the one that met the end.
   void order_stop() EXCLUDES(mutex_);
 

@@ -68,6 +68,15 @@ Result<void> restore_processors(const kvm::Vm& vm, const std::vector<kvm::Vcpu>&
 
 }  // namespace
 
+// What brings memory ends before memory does, also after an error.
+void Machine::take_source(RestoreSource& source) {
+  memory_source_ = std::move(source.keep);
+  memory_on_demand_ = source.on_demand;
+  begin_ = std::move(source.begin);
+  saved_moment_ = source.moment;
+  memory_file_ = std::move(source.file);
+}
+
 Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfig& config,
                                                   MachineOptions options, RestoreSource source,
                                                   const MachineState& state) {
@@ -85,11 +94,7 @@ Result<std::unique_ptr<Machine>> Machine::restore(EventLoop& loop, const VmConfi
   const HeadStart& head_start = shell->head_start;
   std::unique_ptr<Machine> machine(new Machine(loop, std::move(options), std::move(source.memory),
                                                head_start.kvm, std::move(shell->vm)));
-  // What brings memory ends before memory does, also after an error.
-  machine->memory_source_ = std::move(source.keep);
-  machine->begin_ = std::move(source.begin);
-  machine->saved_moment_ = source.moment;
-  machine->memory_file_ = std::move(source.file);
+  machine->take_source(source);
   const kvm::Vm& vm = machine->vm_;
   const bool made_before = !shell->vcpus.empty();
   const auto check_host = [&head_start, &source, &state]() -> Result<void> {

@@ -219,7 +219,8 @@ Result<RestoreSource> receive_snapshot(const LoadedState& loaded, const MachineC
   MOTE_TRY(std::shared_ptr<snapshot::PageHandler> handler, snapshot::PageHandler::connect(path));
   const std::uint64_t page_size =
       config.huge_pages == HugePages::TwoMib ? std::uint64_t{2} << 20 : memory::kPageSize;
-  RestoreSource source{.memory = std::move(memory), .keep = handler, .moment = loaded.header.id};
+  RestoreSource source{
+      .memory = std::move(memory), .keep = handler, .on_demand = true, .moment = loaded.header.id};
   source.fill = [handler, saved = state.memory, page_size, stamped = state.stamped,
                  moment = loaded.header.id,
                  lost = std::move(lost)](const memory::GuestMemory& whole) -> Result<void> {

@@ -84,6 +84,9 @@ class RateLimiter {
   // Gives back what was admitted and not used.
   void refund(std::uint64_t bytes, std::uint64_t requests = 1);
 
+  // Whether there is a bucket.
+  bool limits() const { return bandwidth_ || ops_; }
+
   RateLimiterState save();
   // The buckets as `state` says, in place of those that there are.
   Result<void> restore(const RateLimiterState& state);

@@ -13,7 +13,7 @@ using storage::Op;
 // request, is left to kick() as if it had not been looked at.
 bool Block::kick_here(std::uint16_t index) {
   Lane& lane = lanes_[index];
-  if (!lane.queue || !lane.at_once.on() || limiter_ || !idle()) return false;
+  if (!lane.queue || !lane.at_once.on() || limited() || !idle()) return false;
   const std::uint64_t now = monotonic_ns();
   if (lane.at_once.try_other(now)) {
     lane.pace.try_next();
@@ -22,22 +22,24 @@ bool Block::kick_here(std::uint16_t index) {
   auto chain = lane.queue->next();
   if (!chain) return true;  // the ring lies, as its host knows by now
   if (!*chain) return false;
-  if (!read_at_once(**chain, now)) {
+  const std::uint64_t length = (**chain).out().left();
+  if (!read_at_once(**chain)) {
     lane.queue->put_back(std::move(**chain));
-    lane.at_once.missed();
     return false;
   }
   answer(std::move(**chain), VIRTIO_BLK_S_OK);
-  ++metrics_.queue_event_count;
-  lane.pace.begin(now);
-  lane.at_once.answered();
   lane.queue->flush();
+  count(Op::kRead, length - sizeof(std::uint8_t), now / 1000);
+  lane.pace.begin(now);
+  lane.at_once.answered(now, monotonic_ns());
   // More than one at a time: the machine thread sees how many there are.
-  return !lane.queue->enable_notifications();
+  if (lane.queue->enable_notifications()) return false;
+  ++metrics_.queue_event_count;
+  return true;
 }
 
 // True: the chain has the data.
-bool Block::read_at_once(Chain& chain, std::uint64_t began) {
+bool Block::read_at_once(Chain& chain) {
   if (!chain.out().keep_tail(sizeof(std::uint8_t))) return false;
   const auto header = chain.in().read<virtio_blk_outhdr>();
   const std::uint64_t length = chain.out().left();
@@ -50,14 +52,13 @@ bool Block::read_at_once(Chain& chain, std::uint64_t began) {
   keep_buffers(std::move(request.buffers));
   if (!done) return false;
   chain.out().filled(length);
-  count(Op::kRead, length, began / 1000);
   return true;
 }
 
 // What the machine thread served tells how the next kicks are to come.
 void Block::weigh(Lane& lane, const AtOncePace::Run& run) {
   if (run.requests == 0 || lane.queue->broken()) return;
-  lane.at_once.served(run, idle() && !limiter_, monotonic_ns());
+  lane.at_once.served(run, idle() && !limited(), monotonic_ns());
   const KickRoute wanted = lane.at_once.on() ? KickRoute::kHere : KickRoute::kEvent;
   if (wanted == lane.route) return;
   if (lane.queue->route_kicks(wanted)) {

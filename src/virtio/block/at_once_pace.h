@@ -9,20 +9,25 @@
 #include <algorithm>
 #include <cstdint>
 #include <limits>
+#include <utility>
 
 namespace mote::virtio {
 
 class AtOncePace {
  public:
-  // Single reads in a row after which it begins: doubled by each time that was hardly worth it.
+  // Single reads in a row after which it begins. Doubled each time that it was not worth it: that
+  // it gave fewer than kWorth answers for each of them.
   static constexpr std::uint32_t kEnough = 16;
   static constexpr std::uint32_t kMostEnough = 4096;
-  // What is left over is worth it.
   static constexpr std::uint32_t kWorth = 4;
-  // Each answer is a credit, up to so many, and each kick that is none costs some.
+  // Each answer is a credit, up to so many, and each kick that has none costs some.
   static constexpr std::uint32_t kMostCredit = 32;
   static constexpr std::uint32_t kMiss = 4;
-  // Between two tries, in nanoseconds; doubled by each that finds nothing.
+  // All in nanoseconds. An answer that takes longer is as good as none: the host had to fetch what
+  // it was said to have at hand.
+  static constexpr std::uint64_t kLong = 500'000;
+  // Between two tries, the more the longer it goes on; and at least from an end to a beginning, as
+  // each is a change of what KVM answers by itself.
   static constexpr std::uint64_t kLeastBetween = 25'000'000;
   static constexpr std::uint64_t kMostBetween = 400'000'000;
 
@@ -38,12 +43,14 @@ class AtOncePace {
   // The machine thread has served them, at `now`; `done`: and all of them could be.
   void served(const Run& run, bool done, std::uint64_t now) {
     if (on_) {
-      if (run.together > 1) end();
+      const bool tried = std::exchange(tried_, false);
+      if (run.together > 1) return end(now);
+      if (!tried) missed(now);
       return;
     }
     const bool one_by_one = run.together <= 1 && run.small_reads == run.requests && done;
     single_ = one_by_one ? single_ + run.requests : 0;
-    if (single_ >= enough_) begin(now);
+    if (single_ >= enough_ && now >= not_before_) begin(now);
   }
   // A kick has come here at `now`: whether it is to be handed on, to see what the driver does
   // meanwhile.
@@ -51,17 +58,14 @@ class AtOncePace {
     if (now < try_at_) return false;
     between_ = std::min(2 * between_, kMostBetween);
     try_at_ = now + between_;
+    tried_ = true;
     return true;
   }
-  // It was answered.
-  void answered() {
+  // It was answered, from `began` to `now`.
+  void answered(std::uint64_t began, std::uint64_t now) {
+    if (now - began > kLong) return missed(now);
     ++answers_;
     credit_ = std::min(credit_ + 1, kMostCredit);
-  }
-  // It could not be.
-  void missed() {
-    credit_ -= std::min(credit_, kMiss);
-    if (credit_ == 0) end();
   }
   // Kicks cannot come here.
   void give_up() {
@@ -76,10 +80,16 @@ class AtOncePace {
     credit_ = kMostCredit;
     between_ = kLeastBetween;
     try_at_ = now + between_;
+    tried_ = false;
   }
-  void end() {
+  void missed(std::uint64_t now) {
+    credit_ -= std::min(credit_, kMiss);
+    if (credit_ == 0) end(now);
+  }
+  void end(std::uint64_t now) {
     on_ = false;
     single_ = 0;
+    not_before_ = now + kLeastBetween;
     const bool worth = answers_ / kWorth >= enough_;
     enough_ = worth ? kEnough : std::min(2 * enough_, kMostEnough);
   }
@@ -91,6 +101,8 @@ class AtOncePace {
   std::uint32_t credit_ = 0;
   std::uint64_t between_ = kLeastBetween;
   std::uint64_t try_at_ = 0;
+  bool tried_ = false;  // one was handed on, and is not served yet
+  std::uint64_t not_before_ = 0;
 };
 
 }  // namespace mote::virtio

@@ -140,8 +140,9 @@ class Block final : public Device, private storage::CompletionListener {
   void report(const Error& error);
 
   // Reads at once, in at_once.cc
-  bool read_at_once(Chain& chain, std::uint64_t began);
+  bool read_at_once(Chain& chain);
   void weigh(Lane& lane, const AtOncePace::Run& run);
+  bool limited() const { return limiter_ && limiter_->limits(); }
   // The disk has nothing of the driver's.
   bool idle() const { return pending_.size() == free_slots_.size(); }
 

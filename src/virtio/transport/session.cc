@@ -160,14 +160,12 @@ bool Session::notify(std::uint32_t queue) {
     MutexLock lock(mutex_);
     return refuse();
   }
-  bool served = false;
-  if (parts_.run_here) {
-    parts_.run_here([&] {
-      thread_.assert_held();
-      served = kick_here(static_cast<std::uint16_t>(queue));
-    });
-  }
-  if (!served) signal_eventfd(notify_[queue].get());
+  const auto here = [this, index = static_cast<std::uint16_t>(queue)] {
+    thread_.assert_held();
+    return kick_here(index);
+  };
+  if (parts_.run_here && parts_.run_here(here)) return true;
+  signal_eventfd(notify_[queue].get());
   return true;
 }
 

@@ -29,8 +29,9 @@ namespace mote::virtio {
 // Runs a task on the machine thread and returns when it is done; called on the machine thread, it
 // runs the task at once.
 using RunOnMachineThread = std::function<void(const std::function<void()>&)>;
-// Runs a task here in the machine thread's stead, where that one is idle; false: it is not.
-using RunInItsStead = std::function<bool(const std::function<void()>&)>;
+// Runs a task here in the machine thread's stead, where that one is idle: what it answers. False
+// where it is not.
+using RunInItsStead = std::function<bool(const std::function<bool()>&)>;
 // As QueueHost::route_kicks(), with the queue's eventfd.
 using RouteKicks = std::function<bool(std::uint16_t queue, int notify_fd, KickRoute route)>;
 

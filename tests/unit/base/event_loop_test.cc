@@ -224,20 +224,20 @@ TEST_F(EventLoopTest, ForgetsATimerThatIsSetAnewInItsTurn) {
 
 TEST_F(EventLoopTest, NobodyStandsInBeforeItRunsOrAfter) {
   bool ran = false;
-  EXPECT_FALSE(loop_->stand_in([&] { ran = true; }));
+  EXPECT_FALSE(loop_->stand_in([&] { return ran = true; }));
   loop_->stop();
   ASSERT_TRUE(loop_->run());
-  EXPECT_FALSE(loop_->stand_in([&] { ran = true; }));
+  EXPECT_FALSE(loop_->stand_in([&] { return ran = true; }));
   EXPECT_FALSE(ran);
 }
 
 TEST_F(EventLoopTest, NobodyStandsInWhileItIsAtWork) {
   bool ran = false;
   loop_->post([&] {
-    std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { ran = true; })); }).join();
+    std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { return ran = true; })); }).join();
     // Nor while a task has the loop go on.
     loop_->post([&] {
-      std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { ran = true; })); }).join();
+      std::thread([&] { EXPECT_FALSE(loop_->stand_in([&] { return ran = true; })); }).join();
       loop_->stop();
     });
     ASSERT_TRUE(loop_->run_once(0));
@@ -260,6 +260,7 @@ TEST_F(EventLoopTest, ThreadsStandInWhileItWaits) {
         loop_->stand_in([&] {
           ++both;
           ++stood_in;
+          return true;
         });
       }
     });
@@ -287,8 +288,10 @@ TEST_F(EventLoopTest, WaitsForWhoStandsIn) {
     while (!loop_->stand_in([&] {
       inside = true;
       std::this_thread::sleep_for(50ms);
-      EXPECT_FALSE(loop_->stand_in([] {})) << "one at a time";
-      done = true;
+      std::thread([&] {
+        EXPECT_FALSE(loop_->stand_in([] { return true; })) << "one at a time";
+      }).join();
+      return done = true;
     })) {
     }
   });

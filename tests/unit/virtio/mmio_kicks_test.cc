@@ -16,22 +16,19 @@ class MmioKicksTest : public ::testing::Test {
     disk_ = disk.get();
     disk_->at_hand = true;
     block_ = std::make_unique<Block>("drive 'test'", std::move(disk), CacheType::Unsafe);
-    auto made = Mmio::create({.name = "drive 'test'",
-                              .device = block_.get(),
-                              .memory = &memory_,
-                              .interrupt = &interrupt_,
-                              .run = [](const std::function<void()>& task) { task(); },
-                              .run_here =
-                                  [this](const std::function<void()>& task) {
-                                    if (idle_) task();
-                                    return idle_;
-                                  },
-                              .route_kicks =
-                                  [this](std::uint16_t queue, int fd, KickRoute route) {
-                                    EXPECT_EQ(fd, mmio_->notify_fd(queue));
-                                    route_ = route;
-                                    return true;
-                                  }});
+    auto made = Mmio::create(
+        {.name = "drive 'test'",
+         .device = block_.get(),
+         .memory = &memory_,
+         .interrupt = &interrupt_,
+         .run = [](const std::function<void()>& task) { task(); },
+         .run_here = [this](const std::function<bool()>& task) { return idle_ && task(); },
+         .route_kicks =
+             [this](std::uint16_t queue, int fd, KickRoute route) {
+               EXPECT_EQ(fd, mmio_->notify_fd(queue));
+               route_ = route;
+               return true;
+             }});
     if (!made) throw std::runtime_error(made.error().text());
     mmio_ = std::move(*made);
     driver_.emplace(*mmio_);
