@@ -33,8 +33,8 @@ class Jail:
                 *self.flags, "--", "--no-api", "--config-file", "/vm.json"]
 
     def remove(self):
-        """The room that it takes, but not one file: for five seconds ext4 passes slowly over inodes that were set free, and would so make the next jail
-        three times as slow as one that is made in peace."""
+        """The room that it takes, but not one file: for some minutes ext4 passes slowly over inodes that were set free, and would so make the next jail
+        three times as slow as one that is made in peace. The end of a run sets them free all the same: leave five minutes until the next."""
         with contextlib.suppress(FileNotFoundError):
             os.truncate(self.directory / "root" / self.program.name, 0)
 
