@@ -41,17 +41,17 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
                   site.rendezvous](const std::function<void()>& task) { rendezvous.call(task); },
       .run_here = [&rendezvous = site.rendezvous](
                       const std::function<bool()>& task) { return rendezvous.call_here(task); },
-      .route_kicks =
-          [&site_vm = site.vm, notify = place.base + virtio::Mmio::kNotifyOffset,
-           may = !site.memory_on_demand](std::uint16_t queue, int kick, virtio::KickRoute route) {
-            if (!may) return false;
-            return (route == virtio::KickRoute::kHere
-                        ? site_vm.unassign_ioeventfd(kick, notify, queue)
-                        : site_vm.assign_ioeventfd(kick, notify, queue))
-                .has_value();
-          },
       .page = place.page,
   };
+  const std::uint64_t notify = place.base + virtio::Mmio::kNotifyOffset;
+  if (!site.memory_on_demand) {
+    parts.route_kicks = [&vm = site.vm, notify](std::uint16_t queue, int kick,
+                                                virtio::KickRoute route) {
+      return (route == virtio::KickRoute::kHere ? vm.unassign_ioeventfd(kick, notify, queue)
+                                                : vm.assign_ioeventfd(kick, notify, queue))
+          .has_value();
+    };
+  }
   MOTE_TRY(made.transport_, state == nullptr ? virtio::Mmio::create(std::move(parts))
                                              : virtio::Mmio::restore(std::move(parts), *state));
   // KVM has a worker thread bring an irqfd's interrupt to the controllers, which may have been
@@ -66,7 +66,7 @@ Result<Attachment> Attachment::create(const AttachmentSite& site, const MmioPlac
   for (std::uint32_t i = 0; i < transport.queue_count(); ++i) {
     const auto queue = static_cast<std::uint16_t>(i);
     const int kick = transport.notify_fd(queue);
-    MOTE_CHECK(site.vm.assign_ioeventfd(kick, place.base + virtio::Mmio::kNotifyOffset, queue));
+    MOTE_CHECK(site.vm.assign_ioeventfd(kick, notify, queue));
     if (device.traits().queues_elsewhere) continue;
     MOTE_TRY(EventLoop::Watch watch,
              site.loop.watch(kick, EPOLLIN | EPOLLET, [&transport, queue](std::uint32_t) {

@@ -40,7 +40,7 @@ class AtOncePace {
 
   bool on() const { return on_; }
 
-  // The machine thread has served them, at `now`; `done`: and all of them could be.
+  // The machine thread has served them, from `now` on; `done`: and all of them could be.
   void served(const Run& run, bool done, std::uint64_t now) {
     if (on_) {
       const bool tried = std::exchange(tried_, false);

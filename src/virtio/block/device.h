@@ -136,12 +136,12 @@ class Block final : public Device, private storage::CompletionListener {
   void disk_done(std::size_t slot, storage::DiskRequest request, const Result<void>& result);
   void refuse(Chain chain, std::uint8_t status);
   void answer(Chain chain, std::uint8_t status);
-  void count(storage::Op op, std::uint64_t length, std::uint64_t since_us);
+  void count(storage::Op op, std::uint64_t length, std::uint64_t took_us);
   void report(const Error& error);
 
   // Reads at once, in at_once.cc
-  bool read_at_once(Chain& chain);
-  void weigh(Lane& lane, const AtOncePace::Run& run);
+  std::optional<std::uint64_t> read_at_once(Chain& chain);
+  void weigh(Lane& lane, const AtOncePace::Run& run, std::uint64_t now);
   bool limited() const { return limiter_ && limiter_->limits(); }
   // The disk has nothing of the driver's.
   bool idle() const { return pending_.size() == free_slots_.size(); }

@@ -29,7 +29,8 @@ std::uint64_t now_us() { return monotonic_ns() / 1000; }
 // Serves at most `most` requests, which it counts down.
 Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   Queue& queue = *lane.queue;
-  lane.pace.begin(monotonic_ns());
+  const std::uint64_t began = monotonic_ns();
+  lane.pace.begin(began);
   std::uint32_t taken = 0;
   std::uint32_t together = 0;
   small_reads_ = 0;
@@ -55,7 +56,8 @@ Block::Served Block::serve_queue(Lane& lane, std::uint32_t& most) {
   if (taken == 0) ++metrics_.no_avail_buffer;
   const bool stopped = served != Served::kAll || taken >= queue.size();
   weigh(lane,
-        {.requests = taken, .together = stopped ? taken : together, .small_reads = small_reads_});
+        {.requests = taken, .together = stopped ? taken : together, .small_reads = small_reads_},
+        began);
   if (stopped && queue.waiting()) ++metrics_.remaining_reqs_count;
   return served;
 }
@@ -278,7 +280,7 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
   if (pending.failed) {
     ++metrics_.execute_fails;
   } else {
-    count(pending.op, pending.length, pending.since_us);
+    count(pending.op, pending.length, now_us() - pending.since_us);
   }
   if (!pending.failed && pending.op == Op::kRead) pending.chain.out().filled(pending.length);
   answer(std::move(pending.chain), pending.failed ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
@@ -287,17 +289,17 @@ void Block::disk_done(std::size_t slot, DiskRequest request, const Result<void>&
 
 void Block::report(const Error& error) { failures_.tell(log::Level::kError, name_, error); }
 
-void Block::count(Op op, std::uint64_t length, std::uint64_t since_us) {
+void Block::count(Op op, std::uint64_t length, std::uint64_t took_us) {
   switch (op) {
     case Op::kRead:
       ++metrics_.read_count;
       metrics_.read_bytes += length;
-      metrics_.read_agg.add(now_us() - since_us);
+      metrics_.read_agg.add(took_us);
       break;
     case Op::kWrite:
       ++metrics_.write_count;
       metrics_.write_bytes += length;
-      metrics_.write_agg.add(now_us() - since_us);
+      metrics_.write_agg.add(took_us);
       break;
     case Op::kFlush:
       ++metrics_.flush_count;
